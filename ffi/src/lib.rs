@@ -1,0 +1,9 @@
+//! The FreeBSD kernel as dtcpclient uses it.
+//!
+//! [`kernel::Kernel`] is the seam: what the program asks for, in the program's words.
+
+#![warn(missing_docs)]
+
+pub mod errno;
+pub mod kernel;
+pub mod name;
