@@ -1,0 +1,138 @@
+//! Addresses that the server names, checked before anyone uses them.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// Whether `address` can be an outer end of a tunnel: unicast, and a loopback address only where the connection to
+/// the server is on loopback itself.
+#[must_use]
+pub fn is_outer(address: Ipv4Addr, on_loopback: bool) -> bool {
+    let reserved = address.octets()[0] >= 240;
+    let this_network = address.octets()[0] == 0;
+    !(this_network || address.is_multicast() || reserved || (address.is_loopback() && !on_loopback))
+}
+
+/// Whether `address` can be an inner end of a tunnel: IPv6 unicast that packets can be sent to from elsewhere.
+#[must_use]
+pub fn is_inner(address: Ipv6Addr) -> bool {
+    !(address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.is_unicast_link_local()
+        || address.to_ipv4_mapped().is_some())
+}
+
+/// An IPv6 prefix with its host bits cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    network: Ipv6Addr,
+    length: u8,
+}
+
+/// A word with a slash that is no prefix for a network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an IPv6 unicast prefix with a length of 1 to 128")]
+pub struct BadPrefix;
+
+impl Prefix {
+    /// The prefix of `length` bits that `address` is in.
+    pub fn new(address: Ipv6Addr, length: u8) -> Result<Self, BadPrefix> {
+        if !(1..=128).contains(&length) {
+            return Err(BadPrefix);
+        }
+        let mask = u128::MAX << (128 - u32::from(length));
+        let network = Ipv6Addr::from_bits(address.to_bits() & mask);
+        if is_inner(network) { Ok(Self { network, length }) } else { Err(BadPrefix) }
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = BadPrefix;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let (address, length) = word.split_once('/').ok_or(BadPrefix)?;
+        let digits_alone = length.bytes().all(|byte| byte.is_ascii_digit());
+        match (address.parse(), length.parse()) {
+            (Ok(address), Ok(length)) if digits_alone => Self::new(address, length),
+            _ => Err(BadPrefix),
+        }
+    }
+}
+
+/// In canonical form, as RFC 5952 has it.
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn outer_addresses_are_unicast() {
+        for good in ["192.0.2.1", "10.0.0.1", "223.255.255.255"] {
+            assert!(is_outer(good.parse().unwrap(), false), "{good}");
+        }
+        for bad in ["0.0.0.0", "0.1.2.3", "224.0.0.1", "240.0.0.1", "255.255.255.255"] {
+            assert!(!is_outer(bad.parse().unwrap(), true), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_address_is_an_outer_one_only_on_loopback() {
+        assert!(is_outer(Ipv4Addr::LOCALHOST, true));
+        assert!(!is_outer(Ipv4Addr::LOCALHOST, false));
+    }
+
+    #[test]
+    fn inner_addresses_are_unicast_and_reachable_from_elsewhere() {
+        for good in ["2001:db8::2", "fd00::1"] {
+            assert!(is_inner(good.parse().unwrap()), "{good}");
+        }
+        for bad in ["::", "::1", "ff02::1", "fe80::1", "::ffff:192.0.2.1"] {
+            assert!(!is_inner(bad.parse().unwrap()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_printed_in_canonical_form_without_host_bits() {
+        let prefix: Prefix = "2001:03e0:03c3::1/48".parse().unwrap();
+        assert_eq!(prefix.to_string(), "2001:3e0:3c3::/48");
+        assert_eq!("2001:db8::0006/128".parse::<Prefix>().unwrap().to_string(), "2001:db8::6/128");
+    }
+
+    #[test]
+    fn what_is_no_prefix_for_a_network_is_refused() {
+        for bad in [
+            "2001:db8::/0",
+            "2001:db8::/129",
+            "2001:db8::/+4",
+            "2001:db8::/",
+            "ff00::/8",
+            "::/1",
+            "192.0.2.0/24",
+            "/48",
+        ] {
+            assert_eq!(bad.parse::<Prefix>(), Err(BadPrefix), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(bits in any::<u128>(), length in 1u8..=128) {
+            if let Ok(prefix) = Prefix::new(Ipv6Addr::from_bits(bits), length) {
+                prop_assert_eq!(prefix.to_string().parse(), Ok(prefix));
+            }
+        }
+
+        #[test]
+        fn no_word_makes_the_parser_panic(word in any::<String>()) {
+            let _ = word.parse::<Prefix>();
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the client says.
+#![forbid(unsafe_code)]
+
+use super::TunnelType;
+use super::challenge::Response;
+
+/// What the server is told of the client's UDP port. That the server is told is confirmed; the words are ours:
+/// `udp PORT`, or `udp` alone where the server shall answer to wherever our packets come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announcement {
+    /// This port.
+    Port(u16),
+    /// None: a NAT will choose it.
+    Untold,
+}
+
+/// A line to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Asks for a tunnel, and logs in.
+    Tunnel {
+        /// The user's name.
+        user: String,
+        /// The answer to the server's challenge.
+        response: Response,
+        /// What is asked for.
+        tunnel_type: TunnelType,
+        /// For a UDP tunnel.
+        udp: Option<Announcement>,
+    },
+    /// Keeps the connection alive.
+    Ping,
+    /// Ends the session.
+    Quit,
+}
+
+impl Command {
+    /// The line with its CR LF, for the wire.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let response = if let Self::Tunnel { response, .. } = self { response.digits() } else { "" };
+        self.spell(response) + "\r\n"
+    }
+
+    /// The line for a log: without its end, and with the response masked.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        self.spell("********")
+    }
+
+    fn spell(&self, response: &str) -> String {
+        match self {
+            Self::Tunnel { user, tunnel_type, udp, .. } => {
+                let tunnel = format!("tunnel {user} {response} {tunnel_type}");
+                match udp {
+                    None => tunnel,
+                    Some(Announcement::Untold) => tunnel + " udp",
+                    Some(Announcement::Port(port)) => format!("{tunnel} udp {port}"),
+                }
+            }
+            Self::Ping => "ping".to_owned(),
+            Self::Quit => "quit".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::challenge::Challenge;
+
+    fn tunnel(udp: Option<Announcement>) -> Command {
+        let response = Challenge::new("0B1517C87D516A5FA65BED722D51A04F").response("foo", b"bar");
+        Command::Tunnel { user: "foo".to_owned(), response, tunnel_type: TunnelType::Network, udp }
+    }
+
+    #[test]
+    fn commands_are_lines_that_end_with_cr_lf() {
+        assert_eq!(tunnel(None).line(), "tunnel foo DAC487C8DFBBF9EE5C7F8CDCC37B62A3 network\r\n");
+        assert_eq!(Command::Ping.line(), "ping\r\n");
+        assert_eq!(Command::Quit.line(), "quit\r\n");
+    }
+
+    #[test]
+    fn a_udp_tunnel_tells_its_port_or_that_there_is_none_to_tell() {
+        assert!(tunnel(Some(Announcement::Port(4028))).line().ends_with(" network udp 4028\r\n"));
+        assert!(tunnel(Some(Announcement::Untold)).line().ends_with(" network udp\r\n"));
+    }
+
+    #[test]
+    fn the_log_does_not_show_the_response() {
+        assert_eq!(tunnel(None).masked(), "tunnel foo ******** network");
+    }
+}

@@ -1,0 +1,103 @@
+//! The stream of bytes, cut into lines.
+#![forbid(unsafe_code)]
+
+/// Why the bytes are no line of text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// More than [`Lines::LONGEST`] bytes without an end of line.
+    #[error("sent a line of more than {} bytes", Lines::LONGEST)]
+    TooLong,
+    /// Not UTF-8, or with a NUL.
+    #[error("sent bytes that are not text")]
+    NotText,
+}
+
+/// Collects bytes and gives lines.
+#[derive(Debug, Default)]
+pub struct Lines {
+    pending: Vec<u8>,
+}
+
+impl Lines {
+    /// The longest line that is accepted, in bytes, without its end (our decision; KAME's lines are far shorter).
+    pub const LONGEST: usize = 1024;
+
+    /// Takes what has been received.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+    }
+
+    /// The next whole line without its CR LF or LF, or what is wrong with it. After an error the stream is of no use.
+    pub fn next_line(&mut self) -> Option<Result<String, LineError>> {
+        let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') else {
+            return (without_cr(&self.pending).len() > Self::LONGEST).then_some(Err(LineError::TooLong));
+        };
+        let line: Vec<u8> = self.pending.drain(..=end).take(end).collect();
+        Some(text(without_cr(&line)))
+    }
+}
+
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+fn text(line: &[u8]) -> Result<String, LineError> {
+    if line.len() > Lines::LONGEST {
+        return Err(LineError::TooLong);
+    }
+    match std::str::from_utf8(line) {
+        Ok(text) if !text.contains('\0') => Ok(text.to_owned()),
+        _ => Err(LineError::NotText),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lines_of(chunks: &[&[u8]]) -> Vec<Result<String, LineError>> {
+        let mut lines = Lines::default();
+        let mut found = Vec::new();
+        for chunk in chunks {
+            lines.push(chunk);
+            while let Some(line) = lines.next_line() {
+                let last = line.is_err();
+                found.push(line);
+                if last {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_line_ends_with_cr_lf_or_lf_wherever_the_packets_are_cut() {
+        let expected = vec![Ok("+OK one".to_owned()), Ok(String::new()), Ok("two".to_owned())];
+        assert_eq!(lines_of(&[b"+OK one\r\n\ntwo\r\nrest"]), expected);
+        assert_eq!(lines_of(&[b"+OK", b" one\r", b"\n\n", b"tw", b"o\r\n"]), expected);
+    }
+
+    #[test]
+    fn a_line_of_1024_bytes_passes_and_one_more_does_not() {
+        let longest = "x".repeat(1024);
+        assert_eq!(lines_of(&[longest.as_bytes(), b"\r\n"]), vec![Ok(longest.clone())]);
+        assert_eq!(lines_of(&[longest.as_bytes(), b"x"]), vec![Err(LineError::TooLong)]);
+        assert_eq!(lines_of(&[longest.as_bytes(), b"x\n"]), vec![Err(LineError::TooLong)]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_an_error() {
+        assert_eq!(lines_of(&[b"\xff\xfe\n"]), vec![Err(LineError::NotText)]);
+        assert_eq!(lines_of(&[b"a\0b\n"]), vec![Err(LineError::NotText)]);
+    }
+
+    proptest! {
+        #[test]
+        fn how_the_stream_is_cut_makes_no_difference(bytes in any::<Vec<u8>>(), cut in any::<prop::sample::Index>()) {
+            let (head, tail) = bytes.split_at(cut.index(bytes.len() + 1));
+            prop_assert_eq!(lines_of(&[head, tail]), lines_of(&[&bytes]));
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The words of a granted tunnel, read by their form.
+//!
+//! The order in which a numbered network comes is inferred, and servers differ in what they add, so each word is known
+//! by what it looks like: an IPv6 address (the first is the client's, the second the server's), an IPv6 prefix, or a
+//! bare number, which is the server's UDP port. Anything else is ignored and told.
+#![forbid(unsafe_code)]
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::TunnelType;
+use super::address::{Prefix, is_inner, is_outer};
+use super::text::clean;
+
+/// The port of a server that names none (confirmed as both sides' default).
+pub const DEFAULT_UDP_PORT: u16 = 4028;
+
+/// What the server grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The client's IPv4 address as the server sees it.
+    pub me: Ipv4Addr,
+    /// The server's IPv4 address, the far end of the tunnel.
+    pub her: Ipv4Addr,
+    /// The inner addresses of a numbered tunnel.
+    pub inner: Option<InnerAddresses>,
+    /// The prefix for the client's network.
+    pub prefix: Option<Prefix>,
+    /// The server's UDP port, for a UDP tunnel.
+    pub udp_port: Option<u16>,
+}
+
+/// The inner addresses, one for each end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InnerAddresses {
+    /// The client's.
+    pub me6: Ipv6Addr,
+    /// The server's.
+    pub her6: Ipv6Addr,
+}
+
+/// What was asked for, and over what connection: what an offer is read against.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// The tunnel type of the request.
+    pub tunnel_type: TunnelType,
+    /// Whether a UDP tunnel was asked for.
+    pub udp: bool,
+    /// Whether the connection to the server is on loopback.
+    pub on_loopback: bool,
+}
+
+/// Why an offer is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OfferError {
+    /// Fewer than two words.
+    #[error("granted a tunnel without naming its two IPv4 addresses")]
+    NoOuterAddresses,
+    /// ME or HER is no address for the end of a tunnel.
+    #[error("named \"{0}\" as an end of the tunnel, which is no unicast IPv4 address")]
+    BadOuterAddress(String),
+    /// An inner address is not unicast.
+    #[error("named {0} as an inner address, which is no unicast IPv6 address")]
+    BadInnerAddress(Ipv6Addr),
+    /// Both inner addresses are the same.
+    #[error("named {0} as the inner address of both ends")]
+    SameInnerAddress(Ipv6Addr),
+    /// A prefix that is none.
+    #[error("named \"{0}\" as the prefix, which is no IPv6 unicast prefix with a length of 1 to 128")]
+    BadPrefix(String),
+    /// The server's UDP port is not between 1 and 65535.
+    #[error("named \"{0}\" as its UDP port, which is not between 1 and 65535")]
+    BadPort(String),
+    /// A `host` tunnel without both addresses.
+    #[error("granted a tunnel of type host without both inner addresses: try -t tunnelonly")]
+    NoInnerAddresses,
+}
+
+/// The words after ME and HER, sorted by their form.
+#[derive(Default)]
+struct Words<'a> {
+    addresses: Vec<Ipv6Addr>,
+    prefix: Option<Prefix>,
+    port: Option<&'a str>,
+    ignored: Vec<&'a str>,
+}
+
+impl Offer {
+    /// Reads the words after `+OK`. Beside the offer come the words that were ignored, cleaned.
+    pub fn read(words: &[String], asked: Asked) -> Result<(Self, Vec<String>), OfferError> {
+        let [me, her, rest @ ..] = words else { return Err(OfferError::NoOuterAddresses) };
+        let (her, port_of_her) = match her.split_once(':') {
+            Some((her, port)) if asked.udp => (her, Some(port)),
+            _ => (her.as_str(), None),
+        };
+        let (me, her) = (outer(me, asked)?, outer(her, asked)?);
+        let mut words = Words { port: port_of_her, ..Words::default() };
+        for word in rest {
+            words.sort(word, asked)?;
+        }
+        let inner = words.inner(asked.tunnel_type)?;
+        let udp_port = asked.udp.then(|| words.udp_port()).transpose()?;
+        let ignored = words.ignored.into_iter().map(clean).collect();
+        Ok((Self { me, her, inner, prefix: words.prefix, udp_port }, ignored))
+    }
+}
+
+fn outer(word: &str, asked: Asked) -> Result<Ipv4Addr, OfferError> {
+    match word.parse() {
+        Ok(address) if is_outer(address, asked.on_loopback) => Ok(address),
+        _ => Err(OfferError::BadOuterAddress(clean(word))),
+    }
+}
+
+impl<'a> Words<'a> {
+    fn sort(&mut self, word: &'a str, asked: Asked) -> Result<(), OfferError> {
+        let numbered = asked.tunnel_type != TunnelType::TunnelOnly;
+        let network = asked.tunnel_type == TunnelType::Network;
+        if let Ok(address) = word.parse::<Ipv6Addr>() {
+            if numbered && self.addresses.len() < 2 {
+                if !is_inner(address) {
+                    return Err(OfferError::BadInnerAddress(address));
+                }
+                self.addresses.push(address);
+                return Ok(());
+            }
+        } else if has_the_form_of_a_prefix(word) && network && self.prefix.is_none() {
+            self.prefix = Some(word.parse().map_err(|_| OfferError::BadPrefix(clean(word)))?);
+            return Ok(());
+        } else if is_number(word) && asked.udp && self.port.is_none() {
+            self.port = Some(word);
+            return Ok(());
+        }
+        self.ignored.push(word);
+        Ok(())
+    }
+
+    fn inner(&self, tunnel_type: TunnelType) -> Result<Option<InnerAddresses>, OfferError> {
+        match *self.addresses.as_slice() {
+            [me6, her6, ..] if me6 == her6 => Err(OfferError::SameInnerAddress(me6)),
+            [me6, her6, ..] => Ok(Some(InnerAddresses { me6, her6 })),
+            _ if tunnel_type == TunnelType::Host => Err(OfferError::NoInnerAddresses),
+            _ => Ok(None),
+        }
+    }
+
+    fn udp_port(&self) -> Result<u16, OfferError> {
+        let Some(word) = self.port else { return Ok(DEFAULT_UDP_PORT) };
+        match word.parse() {
+            Ok(port) if port > 0 && is_number(word) => Ok(port),
+            _ => Err(OfferError::BadPort(clean(word))),
+        }
+    }
+}
+
+fn has_the_form_of_a_prefix(word: &str) -> bool {
+    word.split_once('/').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HOST: Asked = Asked { tunnel_type: TunnelType::Host, udp: false, on_loopback: false };
+    const NETWORK: Asked = Asked { tunnel_type: TunnelType::Network, ..HOST };
+    const TUNNEL_ONLY: Asked = Asked { tunnel_type: TunnelType::TunnelOnly, ..HOST };
+    const UDP: Asked = Asked { udp: true, ..TUNNEL_ONLY };
+
+    fn read(words: &str, asked: Asked) -> Result<(Offer, Vec<String>), OfferError> {
+        Offer::read(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), asked)
+    }
+
+    fn offer(words: &str, asked: Asked) -> Offer {
+        let (offer, ignored) = read(words, asked).unwrap();
+        assert_eq!(ignored, Vec::<String>::new());
+        offer
+    }
+
+    #[test]
+    fn tunnelonly_names_the_outer_addresses() {
+        let offer = offer("192.0.2.1 192.0.2.2", TUNNEL_ONLY);
+        assert_eq!((offer.me.to_string(), offer.her.to_string()), ("192.0.2.1".into(), "192.0.2.2".into()));
+        assert_eq!((offer.inner, offer.prefix, offer.udp_port), (None, None, None));
+    }
+
+    #[test]
+    fn host_names_the_client_s_inner_address_first() {
+        let inner = offer("192.0.2.1 192.0.2.2 2001:db8::0006 2001:db8::0005", HOST).inner.unwrap();
+        assert_eq!(
+            (inner.me6.to_string(), inner.her6.to_string()),
+            ("2001:db8::6".into(), "2001:db8::5".into())
+        );
+    }
+
+    #[test]
+    fn network_may_name_a_prefix_or_all_three_or_nothing() {
+        let feel6 = offer("60.32.85.217 43.244.255.37 2001:03e0:03c3::/48", NETWORK);
+        assert_eq!(feel6.prefix.unwrap().to_string(), "2001:3e0:3c3::/48");
+        let numbered = "192.0.2.1 192.0.2.2 2001:db8::2 2001:db8::1 2001:db8:1::/48";
+        let other_order = "192.0.2.1 192.0.2.2 2001:db8:1::/48 2001:db8::2 2001:db8::1";
+        assert_eq!(offer(numbered, NETWORK), offer(other_order, NETWORK));
+        assert!(offer(numbered, NETWORK).inner.is_some());
+        assert_eq!(offer("192.0.2.1 192.0.2.2", NETWORK).prefix, None);
+    }
+
+    #[test]
+    fn the_server_s_udp_port_comes_with_her_address_or_as_a_number_or_is_the_default() {
+        assert_eq!(offer("192.0.2.1 192.0.2.2:4031", UDP).udp_port, Some(4031));
+        assert_eq!(offer("192.0.2.1 192.0.2.2 4031", UDP).udp_port, Some(4031));
+        assert_eq!(offer("192.0.2.1 192.0.2.2", UDP).udp_port, Some(4028));
+        for bad in ["192.0.2.1 192.0.2.2:0", "192.0.2.1 192.0.2.2:+4", "192.0.2.1 192.0.2.2 65536"] {
+            assert!(matches!(read(bad, UDP), Err(OfferError::BadPort(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_or_is_not_understood_is_ignored_and_told() {
+        let (_, ignored) =
+            read("192.0.2.1 192.0.2.2 2001:db8::2 2001:db8::/48 4028 \u{1b}[m", TUNNEL_ONLY).unwrap();
+        assert_eq!(ignored, ["2001:db8::2", "2001:db8::/48", "4028", "?[m"]);
+    }
+
+    #[test]
+    fn host_without_both_inner_addresses_says_what_is_missing() {
+        assert_eq!(read("192.0.2.1 192.0.2.2 2001:db8::2", HOST), Err(OfferError::NoInnerAddresses));
+        assert_eq!(read("192.0.2.1", HOST), Err(OfferError::NoOuterAddresses));
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_ends_of_a_tunnel_are_refused() {
+        for bad in [
+            "127.0.0.1 192.0.2.2",
+            "192.0.2.1 224.0.0.1",
+            "192.0.2.1 0.0.0.0",
+            "x 192.0.2.2",
+            "192.0.2.1 192.0.2.2:4028",
+        ] {
+            assert!(matches!(read(bad, TUNNEL_ONLY), Err(OfferError::BadOuterAddress(_))), "{bad}");
+        }
+        assert!(matches!(
+            read("192.0.2.1 192.0.2.2 ff02::1 2001:db8::1", HOST),
+            Err(OfferError::BadInnerAddress(_))
+        ));
+        assert!(matches!(
+            read("192.0.2.1 192.0.2.2 2001:db8::1 2001:db8::1", HOST),
+            Err(OfferError::SameInnerAddress(_))
+        ));
+        assert!(matches!(read("192.0.2.1 192.0.2.2 2001:db8::/129", NETWORK), Err(OfferError::BadPrefix(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn an_offer_that_is_accepted_has_only_checked_addresses(
+            words in prop::collection::vec("[0-9a-f:./x]{0,20}|192\\.0\\.2\\.1|2001:db8::[1-9]|2001:db8::/[0-9]{1,3}", 0..7),
+            udp in any::<bool>(),
+        ) {
+            for tunnel_type in TunnelType::ALL {
+                if let Ok((offer, _)) = Offer::read(&words, Asked { tunnel_type, udp, on_loopback: false }) {
+                    prop_assert!(is_outer(offer.me, false) && is_outer(offer.her, false));
+                    prop_assert!(offer.inner.is_none_or(|inner| is_inner(inner.me6) && is_inner(inner.her6)));
+                    prop_assert!(offer.udp_port.is_some() == udp && offer.udp_port != Some(0));
+                }
+            }
+        }
+    }
+}

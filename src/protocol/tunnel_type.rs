@@ -1,0 +1,50 @@
+//! The three kinds of tunnel that a client can ask for.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What the client asks the server for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunnelType {
+    /// A tunnel, and no addresses for it.
+    TunnelOnly,
+    /// A tunnel with an inner address for each end.
+    Host,
+    /// A tunnel with a prefix for the client's network.
+    Network,
+}
+
+/// A word that names no tunnel type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a tunnel type is one of tunnelonly, host, network")]
+pub struct UnknownTunnelType;
+
+impl TunnelType {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::TunnelOnly, Self::Host, Self::Network];
+
+    /// The word for it on the command line and on the wire.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::TunnelOnly => "tunnelonly",
+            Self::Host => "host",
+            Self::Network => "network",
+        }
+    }
+}
+
+impl fmt::Display for TunnelType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for TunnelType {
+    type Err = UnknownTunnelType;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|tunnel_type| tunnel_type.word() == word).ok_or(UnknownTunnelType)
+    }
+}
