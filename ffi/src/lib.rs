@@ -4,6 +4,7 @@
 
 #![warn(missing_docs)]
 
+pub mod abi;
 pub mod errno;
 pub mod kernel;
 pub mod name;
