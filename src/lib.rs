@@ -3,6 +3,10 @@
 //! Data flows one way: options → client → protocol → offer → tunnel → kernel.
 #![forbid(unsafe_code)]
 
+pub mod backoff;
+pub mod daemon;
 pub mod exit;
+pub mod logging;
 pub mod options;
+pub mod password;
 pub mod protocol;

@@ -1,0 +1,171 @@
+//! What makes the program a daemon: detaching, and the pid file.
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::exit::Exit;
+
+/// How often a pid file is opened anew because its last owner removed it meanwhile.
+const ATTEMPTS: u32 = 10;
+
+/// Why the program cannot be a daemon.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Another process holds the lock on the pid file.
+    #[error("dtcpclient is running already{}: it holds {}: stop it, or name another file with -f", pid_of(*holder), path.display())]
+    Running {
+        /// The pid file.
+        path: PathBuf,
+        /// What the file says: normally the pid of the process that holds it.
+        holder: Option<u32>,
+    },
+    /// The pid file cannot be made or written.
+    #[error("cannot make the pid file {}: {error}: name another file with -f", path.display())]
+    PidFile {
+        /// The pid file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// daemon(3) failed.
+    #[error("cannot detach from the terminal: {0}")]
+    Detach(Errno),
+}
+
+fn pid_of(holder: Option<u32>) -> String {
+    holder.map(|pid| format!(" as process {pid}")).unwrap_or_default()
+}
+
+impl DaemonError {
+    /// The exit status that says it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Running { .. } => Exit::TempFail,
+            Self::PidFile { .. } => Exit::CantCreate,
+            Self::Detach(_) => Exit::OsError,
+        }
+    }
+}
+
+/// Detaches from the terminal: from here on this is another process, without the other's standard streams.
+pub fn detach() -> Result<(), DaemonError> {
+    nix::unistd::daemon(false, false).map_err(DaemonError::Detach)
+}
+
+/// A pid file, locked for as long as this lives, and then removed.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    file: Flock<File>,
+}
+
+impl PidFile {
+    /// Opens and locks the pid file, and takes over one that nobody holds. What it says stays until [`PidFile::write`].
+    pub fn lock(path: &Path) -> Result<Self, DaemonError> {
+        let failed = |error| DaemonError::PidFile { path: path.to_owned(), error };
+        for _ in 0..ATTEMPTS {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)
+                .map_err(failed)?;
+            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => file,
+                Err((file, Errno::EWOULDBLOCK)) => {
+                    return Err(DaemonError::Running { path: path.to_owned(), holder: pid_in(file) });
+                }
+                Err((_, errno)) => return Err(failed(errno.into())),
+            };
+            if is_still(&file, path) {
+                return Ok(Self { path: path.to_owned(), file });
+            }
+        }
+        Err(failed(io::Error::other("it is removed again and again")))
+    }
+
+    /// Writes the pid of this process. Anyone may read the file, whatever the umask.
+    pub fn write(&mut self) -> Result<(), DaemonError> {
+        self.try_write().map_err(|error| DaemonError::PidFile { path: self.path.clone(), error })
+    }
+
+    fn try_write(&mut self) -> io::Result<()> {
+        self.file.set_permissions(Permissions::from_mode(0o644))?;
+        self.file.set_len(0)?;
+        writeln!(self.file, "{}", std::process::id())
+    }
+}
+
+/// The lock goes with the file's closing, after it has been removed.
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if is_still(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn pid_in(file: File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Whether `path` still names this open file: its last owner may have removed it between our open and our lock.
+fn is_still(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_holds_our_pid_can_be_read_by_all_and_goes_with_us() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let mut pid_file = PidFile::lock(&path).unwrap();
+        pid_file.write().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        drop(pid_file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_held_is_refused_and_names_the_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let mut pid_file = PidFile::lock(&path).unwrap();
+        pid_file.write().unwrap();
+        let error = PidFile::lock(&path).unwrap_err();
+        assert!(error.to_string().contains(&format!("as process {}", std::process::id())), "{error}");
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_stale_file_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        fs::write(&path, "99999999 and more\n").unwrap();
+        PidFile::lock(&path).unwrap().write().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error_that_names_the_file() {
+        let error = PidFile::lock(Path::new("/nowhere/pid")).unwrap_err();
+        assert!(error.to_string().starts_with("cannot make the pid file /nowhere/pid"), "{error}");
+    }
+}

@@ -1,0 +1,254 @@
+//! The password: from the auth file, or from the terminal.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use log::warn;
+use zeroize::Zeroizing;
+
+use crate::exit::Exit;
+use crate::options::Options;
+
+/// A password, wiped from memory when it is dropped.
+pub type Password = Zeroizing<Vec<u8>>;
+
+/// The largest auth file that is read, in bytes.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// Why there is no password.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The auth file cannot be opened or read.
+    #[error("cannot read the auth file {}: {error}", path.display())]
+    Unreadable {
+        /// The auth file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It is a device, a pipe or a directory, or far too large.
+    #[error("the auth file {} is no regular file of at most 1 MiB", .0.display())]
+    NotAFile(PathBuf),
+    /// Others could put passwords of their own into it.
+    #[error("the auth file {} may be written by others than its owner: chmod go-w it", .0.display())]
+    Writable(PathBuf),
+    /// A line that is not `server:user:password`. What it says is not shown: it may be a password.
+    #[error("{}, line {line}: not of the form server:user:password", path.display())]
+    BadLine {
+        /// The auth file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+    },
+    /// No entry, and no terminal to ask on.
+    #[error(
+        "no password for {user} at {server}: put a line {server}:{user}:PASSWORD into {}, or start from a terminal",
+        path.display()
+    )]
+    NoTerminal {
+        /// The user.
+        user: String,
+        /// The server.
+        server: String,
+        /// The auth file.
+        path: PathBuf,
+    },
+    /// The user typed nothing.
+    #[error("no password was typed")]
+    Empty,
+}
+
+impl PasswordError {
+    /// The exit status that says it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Unreadable { .. } | Self::NoTerminal { .. } | Self::Empty => Exit::NoInput,
+            Self::NotAFile(_) | Self::Writable(_) | Self::BadLine { .. } => Exit::Config,
+        }
+    }
+}
+
+/// The password of the options' user at the options' server: from the auth file, else asked for on the terminal.
+pub fn find(options: &Options) -> Result<Password, PasswordError> {
+    match read_auth_file(options)? {
+        Some(password) => Ok(password),
+        None => ask(options),
+    }
+}
+
+/// The entry in the auth file, if there is a file and an entry.
+fn read_auth_file(options: &Options) -> Result<Option<Password>, PasswordError> {
+    let path = options.auth_file();
+    let unreadable = |error| PasswordError::Unreadable { path: path.to_owned(), error };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if options.auth_file.is_none() => {
+            if error.kind() != io::ErrorKind::NotFound {
+                warn!("{}", unreadable(error));
+            }
+            return Ok(None);
+        }
+        Err(error) => return Err(unreadable(error)),
+    };
+    let size = check(&file, path)?;
+    // Room for all of it at once: a buffer that grows would leave copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(size + 1));
+    file.take(LARGEST_FILE).read_to_end(&mut content).map_err(unreadable)?;
+    find_entry(&content, path, &options.server, options.user())
+}
+
+/// Checks that the open file is one that only its owner can have written, and gives its size in bytes.
+fn check(file: &File, path: &Path) -> Result<usize, PasswordError> {
+    let metadata =
+        file.metadata().map_err(|error| PasswordError::Unreadable { path: path.to_owned(), error })?;
+    let mode = metadata.permissions().mode();
+    match usize::try_from(metadata.len()) {
+        Ok(size) if metadata.is_file() && metadata.len() <= LARGEST_FILE => {
+            if mode & 0o022 != 0 {
+                return Err(PasswordError::Writable(path.to_owned()));
+            }
+            if mode & 0o044 != 0 {
+                warn!("the auth file {} may be read by others than its owner: chmod 600 it", path.display());
+            }
+            Ok(size)
+        }
+        _ => Err(PasswordError::NotAFile(path.to_owned())),
+    }
+}
+
+/// Reads every line, so that a bad one is told wherever it stands; the first entry that fits counts.
+fn find_entry(
+    content: &[u8],
+    path: &Path,
+    server: &str,
+    user: &str,
+) -> Result<Option<Password>, PasswordError> {
+    let mut found = None;
+    for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.starts_with(b"#") || line.trim_ascii().is_empty() {
+            continue;
+        }
+        let Some(entry) = Entry::read(line) else {
+            return Err(PasswordError::BadLine { path: path.to_owned(), line: index + 1 });
+        };
+        if found.is_none()
+            && entry.server.eq_ignore_ascii_case(server.as_bytes())
+            && entry.user == user.as_bytes()
+        {
+            found = Some(Zeroizing::new(entry.password.to_vec()));
+        }
+    }
+    Ok(found)
+}
+
+struct Entry<'a> {
+    server: &'a [u8],
+    user: &'a [u8],
+    password: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// `server:user:password`; the password may hold colons.
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let mut fields = line.splitn(3, |&byte| byte == b':');
+        let entry = Self { server: fields.next()?, user: fields.next()?, password: fields.next()? };
+        let complete = ![entry.server, entry.user, entry.password].iter().any(|field| field.is_empty());
+        complete.then_some(entry)
+    }
+}
+
+fn ask(options: &Options) -> Result<Password, PasswordError> {
+    let (user, server) = (options.user(), &options.server);
+    match rpassword::prompt_password(format!("Password of {user} at {server}: ")) {
+        Ok(typed) if typed.is_empty() => Err(PasswordError::Empty),
+        Ok(typed) => Ok(Zeroizing::new(typed.into_bytes())),
+        Err(_) => Err(PasswordError::NoTerminal {
+            user: user.to_owned(),
+            server: server.clone(),
+            path: options.auth_file().to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::ffi::OsString;
+    use std::fs;
+
+    fn find_in(content: &str) -> Result<Option<Password>, PasswordError> {
+        find_entry(content.as_bytes(), Path::new("/etc/auth"), "broker", "foo")
+    }
+
+    fn password(content: &str) -> Option<String> {
+        find_in(content).unwrap().map(|password| String::from_utf8(password.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_entry_of_the_server_and_the_user_is_taken() {
+        let content = "# comment\n\n  \nother:foo:no\nbroker:bar:no\nBroker:foo:yes\nbroker:foo:late\n";
+        assert_eq!(password(content), Some("yes".to_owned()));
+        assert_eq!(password("other:foo:no"), None);
+    }
+
+    #[test]
+    fn a_password_may_hold_colons_hashes_and_blanks() {
+        assert_eq!(password("broker:foo: a:b#c \r\n"), Some(" a:b#c ".to_owned()));
+    }
+
+    #[test]
+    fn a_bad_line_is_told_by_its_number_and_never_shown() {
+        for secret in ["broker:secret", "secret", "::secret", "broker::secret", ":foo:secret", "broker:foo:"]
+        {
+            let error = find_in(&format!("broker:foo:bar\n\n{secret}\n")).unwrap_err().to_string();
+            assert_eq!(error, "/etc/auth, line 3: not of the form server:user:password", "{secret}");
+        }
+    }
+
+    fn options(auth_file: &Path) -> Options {
+        let line = ["dtcpclient", "-u", "foo", "--auth-file", &auth_file.to_string_lossy(), "broker"];
+        Options::read(line.map(OsString::from)).unwrap()
+    }
+
+    fn file_with_mode(mode: u32) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "broker:foo:bar\n").unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_is_refused() {
+        for mode in [0o620, 0o602, 0o666] {
+            let file = file_with_mode(mode);
+            let error = find(&options(file.path())).unwrap_err();
+            assert!(matches!(error, PasswordError::Writable(_)), "{mode:o}: {error}");
+        }
+        for mode in [0o600, 0o400, 0o644] {
+            let file = file_with_mode(mode);
+            assert_eq!(**find(&options(file.path())).unwrap(), *b"bar", "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_named_file_must_be_there_and_be_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = find(&options(&folder.path().join("none"))).unwrap_err();
+        assert!(matches!(missing, PasswordError::Unreadable { .. }), "{missing}");
+        let error = find(&options(folder.path())).unwrap_err();
+        assert!(matches!(error, PasswordError::NotAFile(_)), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_the_reader_panic(content in any::<Vec<u8>>()) {
+            let _ = find_entry(&content, Path::new("x"), "broker", "foo");
+        }
+    }
+}
