@@ -6,14 +6,14 @@
 //! the socket addresses, which are in network byte order as in C.
 #![forbid(unsafe_code)]
 
-use std::marker::PhantomData;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::name::{InterfaceName, LONGEST};
 
 pub mod facts;
+pub mod ioctl;
 pub mod numbers;
 
 use numbers::{AF_INET, AF_INET6, IFNAMSIZ, NG_CMDSTRSIZ, NG_HOOKSIZ, NG_TYPESIZ};
@@ -61,45 +61,6 @@ pub fn interface_name(bytes: &[u8]) -> Option<InterfaceName> {
 const _: () = assert!(IFNAMSIZ == LONGEST + 1);
 const _: () = assert!(SockaddrIn::LEN as usize == size_of::<SockaddrIn>());
 const _: () = assert!(SockaddrIn6::LEN as usize == size_of::<SockaddrIn6>());
-
-/// The number of an ioctl(2) request, with the type of its argument.
-#[derive(Debug)]
-pub struct Ioctl<T> {
-    /// Its name in the C headers.
-    pub name: &'static str,
-    /// Direction, size of the argument, group and number in that group (`sys/ioccom.h`): 32 bits in a type
-    /// as wide as ioctl(2)'s `unsigned long`.
-    pub number: usize,
-    argument: PhantomData<fn(T) -> T>,
-}
-
-impl<T> Clone for Ioctl<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Ioctl<T> {}
-
-impl<T> Ioctl<T> {
-    /// `_IOW`: the kernel reads the argument.
-    const fn write(name: &'static str, group: u8, number: u8) -> Self {
-        Self::new(name, 0x8000_0000, group, number)
-    }
-
-    /// `_IOWR`: the kernel reads the argument and writes to it.
-    const fn read_write(name: &'static str, group: u8, number: u8) -> Self {
-        Self::new(name, 0xc000_0000, group, number)
-    }
-
-    /// `_IOC`: thirteen bits hold the size of the argument.
-    const fn new(name: &'static str, direction: usize, group: u8, number: u8) -> Self {
-        const SIZE_MASK: usize = (1 << 13) - 1;
-        assert!(size_of::<T>() <= SIZE_MASK);
-        let number = direction | size_of::<T>() << 16 | (group as usize) << 8 | number as usize;
-        Self { name, number, argument: PhantomData }
-    }
-}
 
 /// `struct sockaddr_in` (`netinet/in.h`): an IPv4 address and port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -185,6 +146,14 @@ pub struct Ifreq {
     pub ifr_name: Ifname,
     /// A union in C: [`IfruFlags`], [`IfruMtu`] or [`IfruBuffer`], by the request.
     pub ifr_ifru: [Address; IFRU_SIZE / WORD],
+}
+
+impl Ifreq {
+    /// A request that carries nothing but a name.
+    #[must_use]
+    pub fn new(ifr_name: Ifname) -> Self {
+        Self { ifr_name, ifr_ifru: FromZeros::new_zeroed() }
+    }
 }
 
 /// `ifr_flags` and `ifr_flagshigh`: an interface's flags, in two halves.

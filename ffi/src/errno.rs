@@ -30,6 +30,14 @@ impl Errno {
     pub const ENETUNREACH: Self = Self(51);
     /// Socket is not connected.
     pub const ENOTCONN: Self = Self(57);
+    /// Operation timed out: a node did not answer.
+    pub const ETIMEDOUT: Self = Self(60);
+    /// File name too long: a description longer than `net.ifdescr_maxlen`.
+    pub const ENAMETOOLONG: Self = Self(63);
+    /// No message of desired type: the interface has no description.
+    pub const ENOMSG: Self = Self(83);
+    /// Bad message: an answer that makes no sense.
+    pub const EBADMSG: Self = Self(89);
 
     /// FreeBSD's own wording, as strerror(3) has it, for the numbers named here.
     #[must_use]
@@ -46,6 +54,10 @@ impl Errno {
             Self::EADDRNOTAVAIL => "Can't assign requested address",
             Self::ENETUNREACH => "Network is unreachable",
             Self::ENOTCONN => "Socket is not connected",
+            Self::ETIMEDOUT => "Operation timed out",
+            Self::ENAMETOOLONG => "File name too long",
+            Self::ENOMSG => "No message of desired type",
+            Self::EBADMSG => "Bad message",
             _ => return None,
         })
     }

@@ -6,5 +6,9 @@
 
 pub mod abi;
 pub mod errno;
+pub mod gif;
+pub mod interface;
 pub mod kernel;
 pub mod name;
+pub mod netgraph;
+pub mod route_socket;

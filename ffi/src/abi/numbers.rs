@@ -1,7 +1,8 @@
 //! FreeBSD's numbers, by the names that its headers give them.
 #![forbid(unsafe_code)]
 
-use super::{Ifgroupreq, Ifreq, In6Aliasreq, In6Ifreq, In6Ndireq, InAliasreq, Ioctl};
+use super::ioctl::Ioctl;
+use super::{Ifgroupreq, Ifreq, In6Aliasreq, In6Ifreq, In6Ndireq, InAliasreq};
 
 /// Room for an interface's name with its NUL (`net/if.h`).
 pub const IFNAMSIZ: usize = 16;

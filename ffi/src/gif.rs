@@ -1,0 +1,39 @@
+//! gif(4): interfaces that carry IPv6 in IPv4.
+#![forbid(unsafe_code)]
+
+use crate::abi::ioctl::Call;
+use crate::abi::numbers::{SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFPHYADDR};
+use crate::abi::{Ifreq, InAliasreq, SockaddrIn, fixed, ifname, interface_name};
+use crate::kernel::Outer;
+use crate::name::InterfaceName;
+
+/// Makes a gif with the lowest free unit number; [`created`] tells its name.
+#[must_use]
+pub fn create() -> Call<'static, Ifreq> {
+    Call::new(SIOCIFCREATE2, Ifreq::new(fixed("gif")))
+}
+
+/// The name of a new interface, from the argument as the kernel left it.
+#[must_use]
+pub fn created(answer: &Ifreq) -> Option<InterfaceName> {
+    interface_name(&answer.ifr_name)
+}
+
+/// Gives a gif its outer addresses.
+#[must_use]
+pub fn point(gif: &InterfaceName, outer: Outer) -> Call<'static, InAliasreq> {
+    let argument = InAliasreq {
+        ifra_name: ifname(gif),
+        ifra_addr: SockaddrIn::new(outer.source, 0),
+        ifra_dstaddr: SockaddrIn::new(outer.destination, 0),
+        ifra_mask: SockaddrIn::NONE,
+        ifra_vhid: 0,
+    };
+    Call::new(SIOCSIFPHYADDR, argument)
+}
+
+/// Destroys a gif.
+#[must_use]
+pub fn destroy(gif: &InterfaceName) -> Call<'static, Ifreq> {
+    Call::new(SIOCIFDESTROY, Ifreq::new(ifname(gif)))
+}

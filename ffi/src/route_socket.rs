@@ -1,0 +1,167 @@
+//! route(4): what the kernel reports of the host's own addresses.
+#![forbid(unsafe_code)]
+
+use zerocopy::FromBytes;
+
+use crate::abi::numbers::{AF_INET, RTA_IFA, RTM_DELADDR, RTM_NEWADDR, RTM_VERSION};
+use crate::abi::{IfaMsghdr, SockaddrIn};
+use crate::kernel::AddressChange;
+
+/// Where a message on a `PF_ROUTE` socket has its own size.
+const MSGLEN_SIZE: usize = size_of::<u16>();
+
+/// The IPv4 addresses that came and went, from what a read of a `PF_ROUTE` socket gave. Other messages, and
+/// all from the first that is cut short, are passed over.
+#[must_use]
+pub fn address_changes(mut bytes: &[u8]) -> Vec<AddressChange> {
+    let mut changes = Vec::new();
+    while let Some((message, rest)) = split_message(bytes) {
+        changes.extend(address_change(message));
+        bytes = rest;
+    }
+    changes
+}
+
+/// The first message and what follows it.
+fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, _) = u16::read_from_prefix(bytes).ok()?;
+    let length = usize::from(length);
+    (length >= MSGLEN_SIZE).then(|| bytes.split_at_checked(length))?
+}
+
+fn address_change(message: &[u8]) -> Option<AddressChange> {
+    let (header, addresses) = IfaMsghdr::read_from_prefix(message).ok()?;
+    let change = match header.ifam_type {
+        RTM_NEWADDR => AddressChange::Added,
+        RTM_DELADDR => AddressChange::Removed,
+        _ => return None,
+    };
+    let socket_address = own_address(header.ifam_addrs, addresses)?;
+    let (ipv4, _) = SockaddrIn::read_from_prefix(socket_address).ok()?;
+    let is_ipv4 = header.ifam_version == RTM_VERSION && ipv4.sin_family == AF_INET;
+    is_ipv4.then(|| change(ipv4.address()))
+}
+
+/// The socket address of `RTA_IFA`, among those that `present` says are there, lowest bit first.
+fn own_address(present: u32, mut addresses: &[u8]) -> Option<&[u8]> {
+    if present & RTA_IFA == 0 {
+        return None;
+    }
+    let before = present & (RTA_IFA - 1);
+    for _ in 0..before.count_ones() {
+        let length = usize::from(*addresses.first()?);
+        addresses = addresses.get(padded(length)..)?;
+    }
+    let length = usize::from(*addresses.first()?);
+    addresses.get(..length)
+}
+
+/// The room that a socket address of this length takes: a multiple of a C `long`, and at least one.
+fn padded(length: usize) -> usize {
+    length.max(1).next_multiple_of(size_of::<usize>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::prelude::*;
+    use zerocopy::IntoBytes;
+
+    use super::*;
+    use crate::abi::numbers::AF_INET6;
+
+    const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+    fn ipv4(address: Ipv4Addr) -> Vec<u8> {
+        SockaddrIn::new(address, 0).as_bytes().to_owned()
+    }
+
+    /// A message of this type with these socket addresses, each filled up as the kernel does.
+    fn message(message_type: u8, present: u32, addresses: &[Vec<u8>]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for address in addresses {
+            body.extend_from_slice(address);
+            body.resize(body.len() - address.len() + padded(address.len()), 0);
+        }
+        let header = IfaMsghdr {
+            ifam_msglen: u16::try_from(size_of::<IfaMsghdr>() + body.len()).expect("a short message"),
+            ifam_version: RTM_VERSION,
+            ifam_type: message_type,
+            ifam_addrs: present,
+            ifam_flags: 0,
+            ifam_index: 1,
+            ifam_spare1: 0,
+            ifam_metric: 0,
+        };
+        [header.as_bytes(), &body].concat()
+    }
+
+    #[test]
+    fn an_address_that_comes_and_one_that_goes_are_both_told() {
+        let bytes = [
+            message(RTM_DELADDR, RTA_IFA, &[ipv4(HERE)]),
+            message(RTM_NEWADDR, RTA_IFA, &[ipv4(Ipv4Addr::LOCALHOST)]),
+        ];
+        assert_eq!(
+            address_changes(&bytes.concat()),
+            [AddressChange::Removed(HERE), AddressChange::Added(Ipv4Addr::LOCALHOST)]
+        );
+    }
+
+    #[test]
+    fn socket_addresses_before_the_interfaces_own_are_stepped_over() {
+        let empty_mask = Vec::new();
+        let odd_length = vec![7, 18, 0, 0, 0, 0, 0];
+        let bytes = message(RTM_NEWADDR, 0x4 | 0x10 | RTA_IFA, &[empty_mask, odd_length, ipv4(HERE)]);
+        assert_eq!(address_changes(&bytes), [AddressChange::Added(HERE)]);
+    }
+
+    #[test]
+    fn what_is_no_ipv4_address_of_an_interface_is_passed_over() {
+        let mut ipv6 = ipv4(HERE);
+        ipv6[1] = AF_INET6;
+        let mut other_version = message(RTM_NEWADDR, RTA_IFA, &[ipv4(HERE)]);
+        other_version[2] = 4;
+        for bytes in [
+            message(RTM_NEWADDR, RTA_IFA, &[ipv6]),
+            message(RTM_NEWADDR, 0x4, &[ipv4(HERE)]),
+            message(1, RTA_IFA, &[ipv4(HERE)]),
+            other_version,
+        ] {
+            assert_eq!(address_changes(&bytes), [], "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_comes_out_as_it_went_in(
+            address: u32,
+            lengths in prop::collection::vec(0..60_u8, 5),
+            present in 0..0x20_u32,
+        ) {
+            let address = Ipv4Addr::from_bits(address);
+            let others = lengths.iter().take(present.count_ones() as usize);
+            let mut addresses: Vec<Vec<u8>> = others.map(|&length| vec![length; length.into()]).collect();
+            addresses.push(ipv4(address));
+            let bytes = message(RTM_NEWADDR, present | RTA_IFA, &addresses);
+            prop_assert_eq!(address_changes(&bytes), [AddressChange::Added(address)]);
+        }
+
+        #[test]
+        fn no_bytes_upset_the_decoder(
+            noise in prop::collection::vec(any::<u8>(), 0..99),
+            present: u32,
+            kept in 0..60_usize,
+            length: u8,
+        ) {
+            let _ = address_changes(&noise);
+            let mut bytes = message(RTM_DELADDR, present, &[ipv4(HERE), ipv4(HERE)]);
+            bytes[20] = length;
+            bytes.truncate(kept);
+            let _ = address_changes(&bytes);
+            bytes.extend(noise);
+            let _ = address_changes(&bytes);
+        }
+    }
+}
