@@ -10,3 +10,4 @@ pub mod logging;
 pub mod options;
 pub mod password;
 pub mod protocol;
+pub mod tunnel;

@@ -1,0 +1,64 @@
+//! How a process knows its own interface among others: by the description that it gave it.
+#![forbid(unsafe_code)]
+
+use ffi::errno::Errno;
+use ffi::kernel::Kernel;
+use ffi::name::InterfaceName;
+
+use super::GROUP;
+
+/// The description of the interface of process `pid`, with a tunnel to `server`.
+#[must_use]
+pub fn description(server: &str, pid: u32) -> String {
+    format!("dtcpclient: {server}, pid {pid}")
+}
+
+/// The process that a description names; `None` where it is none of ours.
+#[must_use]
+pub fn owner(description: &str) -> Option<u32> {
+    let (_, pid) = description.strip_prefix("dtcpclient: ")?.rsplit_once(", pid ")?;
+    pid.parse().ok()
+}
+
+/// The name that the interface `was` has now, since anyone may rename or destroy it; `None` where it is gone.
+///
+/// A kernel that cannot be asked is taken to have left it alone.
+pub fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &str) -> Option<InterfaceName> {
+    let described = match kernel.description(was) {
+        Ok(description) if description == ours => return Some(was.clone()),
+        Ok(description) => Some(description),
+        Err(cause) if cause.errno == Errno::ENXIO => None,
+        Err(_) => return Some(was.clone()),
+    };
+    let Ok(members) = kernel.group_members(GROUP) else { return Some(was.clone()) };
+    // Described anew by the administrator, not made anew by another dtcpclient.
+    if members.contains(was) && described.is_some_and(|description| owner(&description).is_none()) {
+        return Some(was.clone());
+    }
+    members.into_iter().find(|member| kernel.description(member).is_ok_and(|description| description == ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_names_its_process() {
+        assert_eq!(owner(&description("broker.example", 123)), Some(123));
+        assert_eq!(owner(&description("odd, pid 7", 123)), Some(123));
+    }
+
+    #[test]
+    fn a_description_of_somebody_else_names_none() {
+        for other in [
+            "",
+            "uplink",
+            "dtcpclient: x",
+            "dtcpclient: x, pid",
+            "dtcpclient: x, pid -1",
+            "my dtcpclient: x, pid 1",
+        ] {
+            assert_eq!(owner(other), None, "{other}");
+        }
+    }
+}
