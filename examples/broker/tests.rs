@@ -1,0 +1,6 @@
+//! The broker over loopback, spoken to in raw lines.
+#![forbid(unsafe_code)]
+
+mod logins;
+mod running;
+mod tunnels;
