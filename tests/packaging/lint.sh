@@ -1,0 +1,15 @@
+#!/bin/sh
+#
+# The linters have nothing to say about scripts and manual.
+
+# shellcheck source=tests/packaging/support/checks
+. "$(dirname "$0")/support/checks"
+
+cd "$project" || exit 1
+
+# rc.subr is FreeBSD's (SC1091): it sets and reads variables of the service script (SC2034, SC2154), and defaults
+# are written as all service scripts write them (SC2223).
+check "shellcheck finds nothing in the service script" \
+    shellcheck -s dash -e SC1091,SC2034,SC2154,SC2223 rc.d/dtcpclient.in
+check "shellcheck finds nothing in these checks" \
+    shellcheck -x -P . tests/packaging/run tests/packaging/*.sh tests/packaging/support/checks tests/packaging/support/rc.subr
