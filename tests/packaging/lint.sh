@@ -12,4 +12,5 @@ cd "$project" || exit 1
 check "shellcheck finds nothing in the service script" \
     shellcheck -s dash -e SC1091,SC2034,SC2154,SC2223 rc.d/dtcpclient.in
 check "shellcheck finds nothing in these checks" \
-    shellcheck -x -P . tests/packaging/run tests/packaging/*.sh tests/packaging/support/checks tests/packaging/support/rc.subr
+    shellcheck -x -P . tests/packaging/run tests/packaging/*.sh tests/packaging/support/checks tests/packaging/support/rc.subr tests/packaging/support/bin/*
+check "shellcheck finds nothing in the sample script" shellcheck samples/dtcpclient.script
