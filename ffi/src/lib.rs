@@ -12,3 +12,4 @@ pub mod kernel;
 pub mod name;
 pub mod netgraph;
 pub mod route_socket;
+pub mod shell;

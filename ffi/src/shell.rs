@@ -1,0 +1,35 @@
+//! Words of a command line, written so that sh(1) reads them back.
+#![forbid(unsafe_code)]
+
+/// Quotes a word where it needs it.
+#[must_use]
+pub fn quote(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_words_stay_and_others_are_quoted() {
+        assert_eq!(quote("2001:db8::/48"), "2001:db8::/48");
+        assert_eq!(quote(""), "''");
+        assert_eq!(quote("a b"), "'a b'");
+        assert_eq!(quote("it's; rm *"), r"'it'\''s; rm *'");
+    }
+
+    proptest! {
+        #[test]
+        fn the_shell_reads_back_what_was_quoted(word in "[^\\x00]*") {
+            let script = format!("printf %s {}", quote(&word));
+            let output = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+            prop_assert_eq!(output.stdout, word.into_bytes());
+        }
+    }
+}
