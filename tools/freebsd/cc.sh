@@ -1,0 +1,16 @@
+#!/bin/sh
+# The linker that rustc calls for x86_64-unknown-freebsd: Zig's, whose path is in $ZIG.
+# Left out are libraries that the libc crate names, nothing here uses and Zig does not have, and a level of
+# optimization that Zig's linker does not know.
+set -eu
+
+left=$#
+while [ "$left" -gt 0 ]; do
+    case $1 in
+        -lkvm | -lmemstat | -lprocstat | -ldevstat | -Wl,-O1) ;;
+        *) set -- "$@" "$1" ;;
+    esac
+    shift
+    left=$((left - 1))
+done
+exec "$ZIG" cc -target x86_64-freebsd "$@"

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Installs what the cross-build needs and is not there yet: Debian's newest Rust with the sources of its
+# standard library (rustup's toolchains have none compiled for FreeBSD), and Zig, which brings a linker for
+# FreeBSD and FreeBSD's headers and libraries. Zig goes into target/, the rest into the system.
+# Usage: install.sh DIRECTORY-FOR-ZIG
+set -eu
+
+zig_version=0.17.1
+directory=$1
+
+packages=
+need() { # FILE PACKAGE
+    [ -e "$1" ] || packages="$packages $2"
+}
+need /usr/bin/rustc rustc-web
+need /usr/bin/cargo cargo-web
+need /usr/bin/cargo-clippy rust-web-clippy
+need /usr/lib/rustlib/src/rust/library/std rust-web-src
+need /usr/bin/cc gcc
+need /usr/bin/readelf binutils
+python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3-pip"
+
+if [ -n "$packages" ]; then
+    as_root=
+    [ "$(id -u)" -eq 0 ] || as_root=sudo
+    $as_root apt-get update -q
+    # shellcheck disable=SC2086 # a list of words
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $packages
+fi
+
+if [ "$("$directory/ziglang/zig" version 2>/dev/null)" != "$zig_version" ]; then
+    rm -rf "$directory"
+    python3 -m pip install --quiet --root-user-action=ignore --target "$directory" "ziglang==$zig_version"
+fi
