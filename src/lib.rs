@@ -4,10 +4,14 @@
 #![forbid(unsafe_code)]
 
 pub mod backoff;
+pub mod client;
 pub mod daemon;
 pub mod exit;
 pub mod logging;
+pub mod lookup;
 pub mod options;
 pub mod password;
 pub mod protocol;
+pub mod script;
+pub mod signals;
 pub mod tunnel;

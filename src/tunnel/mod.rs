@@ -11,9 +11,10 @@ pub mod leftovers;
 mod netgraph;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::BorrowedFd;
 
 use ffi::errno::Errno;
-use ffi::kernel::{IfaceNode, Inner, Kernel, Outer};
+use ffi::kernel::{AddressChange, IfaceNode, Inner, Kernel, Outer};
 use ffi::name::InterfaceName;
 use log::{error, info, warn};
 
@@ -126,9 +127,25 @@ impl<'k> Tunnel<'k> {
         }
     }
 
-    /// The kernel, for what is no matter of the tunnel: watching the host's own addresses.
-    pub fn kernel(&mut self) -> &mut dyn Kernel {
-        self.kernel
+    /// Takes down what a run that was killed has left behind.
+    pub fn remove_leftovers(&mut self, lives: impl Fn(u32) -> bool) {
+        leftovers::remove(self.kernel, lives);
+    }
+
+    /// Starts to watch the host's own addresses, one of which every tunnel needs.
+    pub fn watch_addresses(&mut self) -> Result<(), ffi::kernel::Error> {
+        self.kernel.watch_addresses()
+    }
+
+    /// What to poll for reading, where addresses are watched.
+    #[must_use]
+    pub fn address_watch(&self) -> Option<BorrowedFd<'_>> {
+        self.kernel.address_watch()
+    }
+
+    /// How the host's addresses have changed since the last call.
+    pub fn address_changes(&mut self) -> Result<Vec<AddressChange>, ffi::kernel::Error> {
+        self.kernel.address_changes()
     }
 
     /// Whether this process may make a tunnel at all; so that it is said before anyone logs in.

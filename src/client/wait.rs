@@ -1,0 +1,75 @@
+//! The one place where the program waits.
+#![forbid(unsafe_code)]
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{Client, Phase};
+
+/// Something that the client waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A signal came.
+    Signals,
+    /// The look-up is done.
+    Lookup,
+    /// The connection is made, or has something to read.
+    Socket,
+    /// The script has printed something.
+    Script,
+    /// The host's addresses have changed.
+    Addresses,
+}
+
+impl Client<'_> {
+    /// Waits for the next event or timer, and gives what is ready.
+    pub(super) fn wait(&self) -> nix::Result<Vec<Source>> {
+        let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
+        let timeout = self.next_timer().map_or(PollTimeout::NONE, time_until);
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        // An error or a hang-up counts as ready too: whoever reads will find out.
+        let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+        Ok(sources.into_iter().zip(&fds).filter(|(_, fd)| ready(fd)).map(|(source, _)| source).collect())
+    }
+
+    fn sources(&self) -> Vec<(Source, PollFd<'_>)> {
+        let mut sources = vec![readable(Source::Signals, self.signals.as_fd())];
+        match &self.phase {
+            Phase::Resolving(lookup) => sources.push(readable(Source::Lookup, lookup.as_fd())),
+            Phase::Session(attempt) => {
+                let connection = &attempt.connection;
+                sources.push((Source::Socket, PollFd::new(connection.as_fd(), connection.events())));
+            }
+            Phase::Waiting { .. } | Phase::Ending(_) => {}
+        }
+        sources.extend(self.scripts.output().map(|fd| readable(Source::Script, fd)));
+        sources.extend(self.tunnel.address_watch().map(|fd| readable(Source::Addresses, fd)));
+        sources
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        let of_phase = match &self.phase {
+            Phase::Session(attempt) => attempt.timer,
+            Phase::Waiting { until, .. } => Some(*until),
+            Phase::Resolving(_) | Phase::Ending(_) => None,
+        };
+        [of_phase, self.scripts.timer()].into_iter().flatten().min()
+    }
+}
+
+fn readable(source: Source, fd: BorrowedFd<'_>) -> (Source, PollFd<'_>) {
+    (source, PollFd::new(fd, PollFlags::POLLIN))
+}
+
+/// The time until an instant, rounded up: a loop that wakes early finds nothing to do, and spins.
+fn time_until(instant: Instant) -> PollTimeout {
+    let left = instant.saturating_duration_since(Instant::now());
+    let milliseconds = left.saturating_add(Duration::from_nanos(999_999)).as_millis();
+    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+}

@@ -1,0 +1,76 @@
+//! Looking up the server's name beside the loop: the resolver may take minutes, and a signal must not wait for it.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::thread::{self, JoinHandle};
+
+/// A look-up that is under way in a thread of its own.
+pub struct Lookup {
+    /// Closed by the thread when it is done.
+    done: UnixStream,
+    thread: JoinHandle<io::Result<Vec<Ipv4Addr>>>,
+}
+
+impl Lookup {
+    /// Starts to look for the IPv4 addresses of `server`.
+    pub fn start(server: &str) -> io::Result<Self> {
+        let (done, closed_at_end) = UnixStream::pair()?;
+        let server = server.to_owned();
+        let thread = thread::Builder::new().name("lookup".to_owned()).spawn(move || {
+            let addresses = addresses_of(&server);
+            drop(closed_at_end);
+            addresses
+        })?;
+        Ok(Self { done, thread })
+    }
+
+    /// What to poll for reading: it is ready when the look-up is done.
+    #[must_use]
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.done.as_fd()
+    }
+
+    /// The addresses, in the resolver's order. Waits for the thread: call it when the look-up is done.
+    pub fn finish(self) -> io::Result<Vec<Ipv4Addr>> {
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the look-up failed")))
+    }
+}
+
+fn addresses_of(server: &str) -> io::Result<Vec<Ipv4Addr>> {
+    let mut addresses = Vec::new();
+    for address in (server, 0).to_socket_addrs()? {
+        if let SocketAddr::V4(address) = address
+            && !addresses.contains(address.ip())
+        {
+            addresses.push(*address.ip());
+        }
+    }
+    if addresses.is_empty() {
+        return Err(io::Error::other("it has no IPv4 address"));
+    }
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_no_name_service() {
+        assert_eq!(Lookup::start("192.0.2.1").unwrap().finish().unwrap(), [Ipv4Addr::new(192, 0, 2, 1)]);
+    }
+
+    #[test]
+    fn a_server_without_an_ipv4_address_is_an_error() {
+        let error = Lookup::start("2001:db8::1").unwrap().finish().unwrap_err();
+        assert_eq!(error.to_string(), "it has no IPv4 address");
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_an_error() {
+        assert!(Lookup::start("broker.invalid").unwrap().finish().is_err());
+    }
+}

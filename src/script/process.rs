@@ -1,0 +1,129 @@
+//! One run of the script: a child process in a group of its own, and what it prints.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use log::info;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::{Facts, PATH, State};
+use crate::protocol::text::clean;
+
+/// The longest line that is logged in one piece, in bytes.
+const LONGEST_LINE: usize = 1024;
+
+/// A running script. Dropped before it has ended, it is killed.
+pub struct Process {
+    child: Child,
+    output: File,
+    /// What it printed after its last end of line.
+    line: Vec<u8>,
+    ended: bool,
+}
+
+impl Process {
+    /// Starts the script: directly, not through a shell, and with an environment of ours.
+    pub fn start(program: &Path, state: State, facts: &Facts) -> io::Result<Self> {
+        let (output, input) = io::pipe()?;
+        let mut command = Command::new(program);
+        command
+            .args(facts.arguments(state))
+            .env_clear()
+            .envs(facts.environment(state))
+            .env("PATH", PATH)
+            .env("HOME", std::env::var_os("HOME").unwrap_or_else(|| "/".into()))
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(input.try_clone()?)
+            .stderr(input);
+        if let Some(zone) = std::env::var_os("TZ") {
+            command.env("TZ", zone);
+        }
+        let child = command.spawn()?;
+        // The command holds the writing end of the pipe, which must be the child's alone.
+        drop(command);
+        let output = File::from(std::os::fd::OwnedFd::from(output));
+        fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok(Self { child, output, line: Vec::new(), ended: false })
+    }
+
+    /// What to poll for reading.
+    pub fn output(&self) -> BorrowedFd<'_> {
+        self.output.as_fd()
+    }
+
+    /// Logs what has been printed since the last call; `false` once nothing more can come.
+    pub fn log_output(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        match self.output.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(length) => {
+                self.take(&buffer[..length]);
+                true
+            }
+            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte == b'\n' || self.line.len() == LONGEST_LINE {
+                self.log_line();
+            }
+            if byte != b'\n' {
+                self.line.push(byte);
+            }
+        }
+    }
+
+    fn log_line(&mut self) {
+        info!("script: {}", clean(&String::from_utf8_lossy(&self.line)));
+        self.line.clear();
+    }
+
+    /// The status, once it has ended; then its last output is logged as well.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = self.child.try_wait()?;
+        if status.is_some() && !self.ended {
+            self.ended = true;
+            self.drain();
+        }
+        Ok(status)
+    }
+
+    /// Reads what is in the pipe. A process that the script left running may hold it open: that is not waited for.
+    fn drain(&mut self) {
+        let mut rest = Vec::new();
+        // The end of a pipe that is read without blocking is an error that says there is nothing now.
+        let _ = (&self.output).take(1 << 16).read_to_end(&mut rest);
+        self.take(&rest);
+        if !self.line.is_empty() {
+            self.log_line();
+        }
+    }
+
+    /// Sends a signal to the script and to what it has started in its group.
+    pub fn signal(&self, signal: Signal) {
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            // It may have ended meanwhile.
+            let _ = killpg(Pid::from_raw(group), signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.signal(Signal::SIGKILL);
+            let _ = self.child.wait();
+        }
+    }
+}
