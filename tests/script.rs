@@ -140,7 +140,7 @@ fn the_script_gets_nine_arguments_and_the_same_as_variables() {
     let expected = |name: &&str| {
         ours.contains(name) || ["HOME", "PATH", "TZ", "PWD", "OLDPWD", "_", "SHLVL"].contains(name)
     };
-    assert!(names.iter().all(|name| expected(name)), "{environment}");
+    assert!(names.iter().all(expected), "{environment}");
     assert!(ours.iter().all(|name| names.contains(name)), "{environment}");
     for value in ["interface=gif0", "mtu=1280", "proto=ip", "me6=2001:db8::2", "PATH=/sbin:/bin"] {
         assert!(environment.contains(value), "{value}: {environment}");
