@@ -14,6 +14,8 @@ impl Errno {
     pub const ENOENT: Self = Self(2);
     /// Device not configured: no such interface.
     pub const ENXIO: Self = Self(6);
+    /// Bad file descriptor: the netgraph socket is not open.
+    pub const EBADF: Self = Self(9);
     /// File exists: the interface or the module is there already.
     pub const EEXIST: Self = Self(17);
     /// Invalid argument: a value out of range, or a cloner whose module is not loaded.
@@ -46,6 +48,7 @@ impl Errno {
             Self::EPERM => "Operation not permitted",
             Self::ENOENT => "No such file or directory",
             Self::ENXIO => "Device not configured",
+            Self::EBADF => "Bad file descriptor",
             Self::EEXIST => "File exists",
             Self::EINVAL => "Invalid argument",
             Self::EPROTONOSUPPORT => "Protocol not supported",

@@ -11,5 +11,6 @@ pub mod interface;
 pub mod kernel;
 pub mod name;
 pub mod netgraph;
+pub mod rehearsal;
 pub mod route_socket;
 pub mod shell;

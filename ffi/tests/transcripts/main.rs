@@ -3,6 +3,7 @@
 
 mod bytes;
 mod parse;
+mod replay;
 
 /// The recordings: which kernel, and what was written down.
 const RECORDINGS: [(&str, &str); 3] = [

@@ -55,6 +55,16 @@ pub struct Reply {
     pub message: Vec<u8>,
 }
 
+impl Step {
+    /// Why its last call failed, or the step as a whole.
+    pub fn errno(&self) -> Option<Errno> {
+        let last = self.calls.last().and_then(|call| match call {
+            Call::Ioctl { errno, .. } | Call::Message { errno, .. } => *errno,
+        });
+        last.or(self.errno)
+    }
+}
+
 /// Reads all scenes of a recording. Panics on a line that it does not know.
 pub fn scenes(recording: &str) -> Vec<Scene> {
     let mut scenes = Vec::new();

@@ -1,0 +1,192 @@
+//! The interfaces of a rehearsal, and the rules by which FreeBSD keeps them.
+#![forbid(unsafe_code)]
+
+use std::net::Ipv6Addr;
+use std::ops::RangeInclusive;
+
+use crate::errno::Errno;
+use crate::interface::group_name;
+use crate::kernel::{Inner, Outer};
+use crate::name::InterfaceName;
+
+/// What kind of interface it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// gif(4): IPv6 in IPv4.
+    Gif,
+    /// `ng_iface(4)`: what its node makes of the packets.
+    Ng,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Gif => "gif",
+            Self::Ng => "ng",
+        }
+    }
+
+    /// The MTU of a new one, in bytes.
+    const fn first_mtu(self) -> u16 {
+        match self {
+            Self::Gif => 1280,
+            Self::Ng => 1500,
+        }
+    }
+
+    /// The MTUs that it takes, in bytes (`GIF_MTU_MIN` to `GIF_MTU_MAX`, `NG_IFACE_MTU_MIN` to `_MAX`).
+    const fn mtus(self) -> RangeInclusive<u16> {
+        match self {
+            Self::Gif => 1280..=8192,
+            Self::Ng => 72..=65535,
+        }
+    }
+}
+
+/// An interface as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name by now.
+    pub name: InterfaceName,
+    /// gif or ng.
+    pub kind: Kind,
+    /// The number that it was made with, which stays when it is renamed.
+    pub unit: u32,
+    /// What ifconfig(8) shows; empty where it has none.
+    pub description: String,
+    /// The groups that it was put into.
+    pub groups: Vec<String>,
+    /// A gif's outer addresses.
+    pub outer: Option<Outer>,
+    /// In bytes.
+    pub mtu: u16,
+    /// `IFF_UP`.
+    pub up: bool,
+    /// Whether `ND6_IFF_IFDISABLED` is cleared.
+    pub ipv6_enabled: bool,
+    /// Its IPv6 addresses, but for the link-local one.
+    pub addresses: Vec<Inner>,
+}
+
+#[derive(Debug, Default)]
+pub struct Interfaces {
+    all: Vec<Interface>,
+}
+
+type Result<T> = std::result::Result<T, Errno>;
+
+impl Interfaces {
+    pub fn all(&self) -> &[Interface] {
+        &self.all
+    }
+
+    /// Makes one with the lowest free unit.
+    pub fn create(&mut self, kind: Kind) -> Result<&Interface> {
+        let taken = |unit, name: &InterfaceName| {
+            self.all.iter().any(|each| each.kind == kind && each.unit == unit || each.name == *name)
+        };
+        let (unit, name) = (0..)
+            .map_while(|unit| Some((unit, InterfaceName::new(&format!("{}{unit}", kind.word()))?)))
+            .find(|(unit, name)| !taken(*unit, name))
+            .ok_or(Errno::ENXIO)?;
+        self.all.push(Interface {
+            name,
+            kind,
+            unit,
+            description: String::new(),
+            groups: Vec::new(),
+            outer: None,
+            mtu: kind.first_mtu(),
+            up: false,
+            ipv6_enabled: false,
+            addresses: Vec::new(),
+        });
+        self.all.last().ok_or(Errno::ENXIO)
+    }
+
+    pub fn find(&self, name: &InterfaceName) -> Result<&Interface> {
+        self.all.iter().find(|each| each.name == *name).ok_or(Errno::ENXIO)
+    }
+
+    pub fn find_mut(&mut self, name: &InterfaceName) -> Result<&mut Interface> {
+        self.all.iter_mut().find(|each| each.name == *name).ok_or(Errno::ENXIO)
+    }
+
+    /// What SIOCIFDESTROY does: an ng interface goes with its node, and in no other way.
+    pub fn destroy_gif(&mut self, name: &InterfaceName) -> Result<()> {
+        match self.find(name)?.kind {
+            Kind::Gif => self.all.retain(|each| each.name != *name),
+            Kind::Ng => return Err(Errno::EINVAL),
+        }
+        Ok(())
+    }
+
+    /// The interface of an iface node.
+    pub fn of_node(&self, unit: u32) -> Result<&Interface> {
+        self.all.iter().find(|each| each.kind == Kind::Ng && each.unit == unit).ok_or(Errno::ENXIO)
+    }
+
+    pub fn remove_of_node(&mut self, unit: u32) {
+        self.all.retain(|each| each.kind != Kind::Ng || each.unit != unit);
+    }
+
+    pub fn rename(&mut self, from: &InterfaceName, to: &InterfaceName) -> bool {
+        let free = self.find(to).is_err();
+        match self.find_mut(from) {
+            Ok(interface) if free => interface.name = to.clone(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Two gifs cannot have the same pair; one that has it already may be given it again.
+    pub fn point(&mut self, name: &InterfaceName, outer: Outer) -> Result<()> {
+        let taken = self.all.iter().any(|each| each.name != *name && each.outer == Some(outer));
+        let interface = self.find_mut(name)?;
+        match interface.kind {
+            Kind::Ng => return Err(Errno::EINVAL),
+            Kind::Gif if taken => return Err(Errno::EADDRNOTAVAIL),
+            Kind::Gif => interface.outer = Some(outer),
+        }
+        Ok(())
+    }
+
+    pub fn join(&mut self, name: &InterfaceName, group: &str) -> Result<()> {
+        let interface = self.find_mut(name)?;
+        group_name(group)?;
+        if interface.groups.iter().any(|each| each == group) {
+            return Err(Errno::EEXIST);
+        }
+        interface.groups.push(group.to_owned());
+        Ok(())
+    }
+
+    pub fn members(&self, group: &str) -> Vec<InterfaceName> {
+        let members = self.all.iter().filter(|each| each.groups.iter().any(|other| other == group));
+        members.map(|each| each.name.clone()).collect()
+    }
+
+    pub fn set_mtu(&mut self, name: &InterfaceName, mtu: u16) -> Result<()> {
+        let interface = self.find_mut(name)?;
+        if !interface.kind.mtus().contains(&mtu) {
+            return Err(Errno::EINVAL);
+        }
+        interface.mtu = mtu;
+        Ok(())
+    }
+
+    /// An address that is there already takes the new peer.
+    pub fn add_address(&mut self, name: &InterfaceName, inner: Inner) -> Result<()> {
+        let interface = self.find_mut(name)?;
+        interface.addresses.retain(|each| each.local != inner.local);
+        interface.addresses.push(inner);
+        Ok(())
+    }
+
+    pub fn remove_address(&mut self, name: &InterfaceName, local: Ipv6Addr) -> Result<()> {
+        let addresses = &mut self.find_mut(name)?.addresses;
+        let there = addresses.iter().position(|each| each.local == local).ok_or(Errno::EADDRNOTAVAIL)?;
+        addresses.remove(there);
+        Ok(())
+    }
+}
