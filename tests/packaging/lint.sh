@@ -14,3 +14,9 @@ check "shellcheck finds nothing in the service script" \
 check "shellcheck finds nothing in these checks" \
     shellcheck -x -P . tests/packaging/run tests/packaging/*.sh tests/packaging/support/checks tests/packaging/support/rc.subr tests/packaging/support/bin/*
 check "shellcheck finds nothing in the sample script" shellcheck samples/dtcpclient.script
+
+# What the manual refers to is on FreeBSD, not on every host that runs these checks.
+said=$(mandoc -T lint -I os=FreeBSD man/dtcpclient.8 2>&1 |
+    grep -v -e 'referenced manual not found' -e 'outdated mandoc.db')
+same "mandoc finds nothing in the manual" "" "$said"
+same "the manual has one sentence a line" "" "$(grep -n '^[^.].*[a-z)]\. [A-Z]' man/dtcpclient.8)"
