@@ -14,4 +14,5 @@ pub mod password;
 pub mod protocol;
 pub mod script;
 pub mod signals;
+pub mod startup;
 pub mod tunnel;

@@ -1,0 +1,56 @@
+//! A rehearsed kernel that a test can reach beside the tunnel, as an administrator can.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::net::{Ipv6Addr, SocketAddrV4};
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+use ffi::kernel::{AddressChange, IfaceNode, Inner, Kernel, Outer, Result};
+use ffi::name::InterfaceName;
+use ffi::rehearsal::Rehearsal;
+
+/// The tunnel's end of it.
+pub struct Shared(pub Rc<RefCell<Rehearsal>>);
+
+macro_rules! hand_on {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
+        impl Kernel for Shared {
+            $(fn $name(&mut self, $($argument: $kind),*) -> $result {
+                self.0.borrow_mut().$name($($argument),*)
+            })*
+            fn address_watch(&self) -> Option<BorrowedFd<'_>> {
+                None
+            }
+        }
+    };
+}
+
+hand_on! {
+    check_privilege() -> Result<()>;
+    load_module(module: &str) -> Result<()>;
+    create_gif() -> Result<InterfaceName>;
+    point_gif(gif: &InterfaceName, outer: Outer) -> Result<()>;
+    destroy_gif(gif: &InterfaceName) -> Result<()>;
+    open_netgraph() -> Result<()>;
+    close_netgraph() -> ();
+    make_iface_node() -> Result<()>;
+    iface_node_name() -> Result<InterfaceName>;
+    make_ksocket_node(iface: &IfaceNode) -> Result<()>;
+    bind_ksocket(iface: &IfaceNode, port: u16) -> Result<()>;
+    connect_ksocket(iface: &IfaceNode, peer: SocketAddrV4) -> Result<()>;
+    release_hook() -> Result<()>;
+    shut_down_node(iface: &IfaceNode) -> Result<()>;
+    describe(interface: &InterfaceName, description: &str) -> Result<()>;
+    description(interface: &InterfaceName) -> Result<String>;
+    join_group(interface: &InterfaceName, group: &str) -> Result<()>;
+    group_members(group: &str) -> Result<Vec<InterfaceName>>;
+    set_mtu(interface: &InterfaceName, mtu: u16) -> Result<()>;
+    enable_ipv6(interface: &InterfaceName) -> Result<()>;
+    bring_up(interface: &InterfaceName) -> Result<()>;
+    add_address(interface: &InterfaceName, inner: Inner) -> Result<()>;
+    remove_address(interface: &InterfaceName, local: Ipv6Addr) -> Result<()>;
+    send_keepalive(interface: &InterfaceName) -> Result<()>;
+    watch_addresses() -> Result<()>;
+    address_changes() -> Result<Vec<AddressChange>>;
+}
