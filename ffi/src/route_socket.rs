@@ -133,6 +133,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_message_that_claims_no_length_is_the_last() {
+        for length in 0..2_u8 {
+            let bytes = [vec![length, 0, 0, 0], message(RTM_NEWADDR, RTA_IFA, &[ipv4(HERE)])].concat();
+            assert_eq!(address_changes(&bytes), []);
+        }
+    }
+
     proptest! {
         #[test]
         fn an_address_comes_out_as_it_went_in(

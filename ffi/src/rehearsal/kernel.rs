@@ -22,23 +22,18 @@ impl Kernel for Rehearsal {
     }
 
     fn load_module(&mut self, module: &str) -> Result<()> {
-        let loaded = match module {
-            "if_gif" => self.gif_loaded,
-            "ng_socket" => self.netgraph_loaded,
-            _ => false,
-        };
-        self.look(format_args!("kldload {module}"), |kernel| {
+        let is_new = self.look(format_args!("kldload {module}"), |kernel| {
             if kernel.place != Place::Root {
                 return Err(Errno::EPERM);
             }
-            match module {
-                "if_gif" => kernel.gif_loaded = true,
-                "ng_socket" => kernel.netgraph_loaded = true,
+            let loaded = match module {
+                "if_gif" => &mut kernel.gif_loaded,
+                "ng_socket" => &mut kernel.netgraph_loaded,
                 _ => return Err(Errno::ENOENT),
-            }
-            Ok(())
+            };
+            Ok(!std::mem::replace(loaded, true))
         })?;
-        if !loaded {
+        if is_new {
             (self.sink)(&commands::load_module(module));
         }
         Ok(())
@@ -126,6 +121,7 @@ impl Kernel for Rehearsal {
         })
     }
 
+    /// No command: the hook of an ngctl(8) goes with it.
     fn release_hook(&mut self) -> Result<()> {
         self.look(Command::remove_hook(), |kernel| kernel.nodes.release_hook())
     }
