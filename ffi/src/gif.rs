@@ -13,6 +13,13 @@ pub fn create() -> Call<'static, Ifreq> {
     Call::new(SIOCIFCREATE2, Ifreq::new(fixed("gif")))
 }
 
+/// Asks for an interface of no kind. The kernel looks at the privilege first: EPERM without it, else EINVAL.
+/// Nothing is made.
+#[must_use]
+pub fn create_nothing() -> Call<'static, Ifreq> {
+    Call::new(SIOCIFCREATE2, Ifreq::new(fixed("")))
+}
+
 /// The name of a new interface, from the argument as the kernel left it.
 #[must_use]
 pub fn created(answer: &Ifreq) -> Option<InterfaceName> {

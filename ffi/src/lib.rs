@@ -6,6 +6,8 @@
 
 pub mod abi;
 pub mod errno;
+#[cfg(target_os = "freebsd")]
+pub mod freebsd;
 pub mod gif;
 pub mod interface;
 pub mod kernel;

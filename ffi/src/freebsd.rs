@@ -1,0 +1,79 @@
+//! FreeBSD's own kernel: the few calls that neither the standard library nor nix has.
+//!
+//! All `unsafe` of the project is here, behind functions that are safe to call. [`FreeBsd`] is made of them.
+
+mod kernel;
+mod witnesses;
+
+use std::ffi::{CStr, c_char, c_int, c_ulong};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::abi::ioctl::Call;
+use crate::abi::numbers::{AF_NETGRAPH, NG_CONTROL};
+use crate::errno::Errno;
+use crate::netgraph::Command;
+
+pub use kernel::FreeBsd;
+
+/// ioctl(2): makes a call, and gives its argument as the kernel left it.
+fn ioctl<T: FromBytes + IntoBytes + Copy>(socket: &OwnedFd, call: &Call<'_, T>) -> Result<T, Errno> {
+    let mut argument = *call.argument();
+    let number = call.request().number as c_ulong;
+    // SAFETY: the request's number tells the kernel the size of `T`, and it reads and writes no more at
+    // `argument`, which may then hold any bytes, as `T` may. Where the argument points to a buffer, it also
+    // tells the buffer's length, and the call borrows that buffer until it is dropped, which is after this.
+    let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut argument) };
+    check(outcome)?;
+    Ok(argument)
+}
+
+/// kldload(2): loads a kernel module.
+fn kldload(module: &CStr) -> Result<(), Errno> {
+    unsafe extern "C" {
+        /// `sys/linker.h`; the libc crate has only `kld_load` of libutil.
+        fn kldload(file: *const c_char) -> c_int;
+    }
+    // SAFETY: the kernel reads a string that ends with a NUL, and keeps nothing of it.
+    check(unsafe { kldload(module.as_ptr()) })
+}
+
+/// socket(2): opens a control socket of netgraph, with a node of its own.
+fn netgraph_socket() -> Result<OwnedFd, Errno> {
+    // A script that is run must not hold it open: nix has no way to say NG_CONTROL, nor has std.
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: socket(2) takes numbers only.
+    let descriptor = unsafe { libc::socket(AF_NETGRAPH.into(), kind, NG_CONTROL.into()) };
+    check(descriptor)?;
+    // SAFETY: the kernel has just made this descriptor, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// sendto(2): sends a command to its node. What is wrong with the command is the errno.
+fn send_command(socket: &OwnedFd, command: &Command, token: u32) -> Result<(), Errno> {
+    let (message, address) = (command.message(token), command.address());
+    let length = libc::socklen_t::try_from(address.len()).map_err(|_| Errno::ENAMETOOLONG)?;
+    // SAFETY: both pointers are to bytes that live until the call has returned, and come with their lengths.
+    // A sockaddr is read byte by byte: it need not be aligned.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            message.as_ptr().cast(),
+            message.len(),
+            0,
+            address.as_ptr().cast(),
+            length,
+        )
+    };
+    if sent < 0 { Err(last_errno()) } else { Ok(()) }
+}
+
+/// The errno of a call that has failed, as negative numbers tell.
+fn check(outcome: c_int) -> Result<(), Errno> {
+    if outcome < 0 { Err(last_errno()) } else { Ok(()) }
+}
+
+fn last_errno() -> Errno {
+    Errno(nix::errno::Errno::last_raw())
+}

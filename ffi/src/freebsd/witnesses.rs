@@ -1,0 +1,90 @@
+//! Two other crates know some of FreeBSD's structs and numbers. Here they must say what [`abi`](crate::abi) says.
+#![forbid(unsafe_code)]
+
+use std::mem::offset_of;
+
+use crate::abi::numbers::{
+    AF_INET, AF_INET6, AF_NETGRAPH, IFF_DRV_RUNNING, IFF_UP, IFNAMSIZ, PF_ROUTE, RTA_IFA, RTM_DELADDR,
+    RTM_NEWADDR, RTM_VERSION,
+};
+use crate::abi::{IfaMsghdr, Ifreq, IfruBuffer, InAliasreq, SockaddrIn, SockaddrIn6, Time};
+use crate::errno::Errno;
+
+/// Asserts that a struct of ours has the size and the alignment of another's, and that of each pair its fields
+/// lie at the same place.
+macro_rules! same_layout {
+    ($ours:ident, $theirs:path $(, $our_field:ident = $their_field:ident)*) => {
+        const _: () = {
+            assert!(size_of::<$ours>() == size_of::<$theirs>());
+            assert!(align_of::<$ours>() == align_of::<$theirs>());
+            $(assert!(offset_of!($ours, $our_field) == offset_of!($theirs, $their_field));)*
+        };
+    };
+}
+
+same_layout!(Ifreq, ifstructs::ifreq, ifr_name = ifr_name, ifr_ifru = ifr_ifru);
+same_layout!(Ifreq, libc::ifreq, ifr_name = ifr_name, ifr_ifru = ifr_ifru);
+same_layout!(
+    InAliasreq,
+    libc::ifaliasreq,
+    ifra_name = ifra_name,
+    ifra_addr = ifra_addr,
+    ifra_dstaddr = ifra_broadaddr,
+    ifra_mask = ifra_mask,
+    ifra_vhid = ifra_vhid
+);
+same_layout!(
+    SockaddrIn,
+    libc::sockaddr_in,
+    sin_len = sin_len,
+    sin_family = sin_family,
+    sin_port = sin_port,
+    sin_addr = sin_addr
+);
+same_layout!(
+    SockaddrIn6,
+    libc::sockaddr_in6,
+    sin6_len = sin6_len,
+    sin6_family = sin6_family,
+    sin6_port = sin6_port,
+    sin6_flowinfo = sin6_flowinfo,
+    sin6_addr = sin6_addr,
+    sin6_scope_id = sin6_scope_id
+);
+same_layout!(
+    IfaMsghdr,
+    libc::ifa_msghdr,
+    ifam_msglen = ifam_msglen,
+    ifam_version = ifam_version,
+    ifam_type = ifam_type,
+    ifam_addrs = ifam_addrs,
+    ifam_flags = ifam_flags,
+    ifam_index = ifam_index,
+    ifam_metric = ifam_metric
+);
+
+const _: () = {
+    assert!(size_of::<Time>() == size_of::<libc::time_t>());
+    assert!(offset_of!(IfruBuffer, length) == offset_of!(ifstructs::ifreq_buffer, length));
+    assert!(offset_of!(IfruBuffer, buffer) == offset_of!(ifstructs::ifreq_buffer, buffer));
+};
+
+/// Asserts that numbers of ours are libc's of the same name.
+macro_rules! same_numbers {
+    ($($name:ident)*) => { $(const _: () = assert!($name as i128 == libc::$name as i128);)* };
+}
+
+same_numbers! {
+    AF_INET AF_INET6 AF_NETGRAPH IFF_UP IFNAMSIZ PF_ROUTE RTA_IFA RTM_DELADDR RTM_NEWADDR RTM_VERSION
+}
+const _: () = assert!(IFF_DRV_RUNNING as i128 == libc::IFF_RUNNING as i128);
+
+/// Asserts that error numbers of ours are libc's.
+macro_rules! same_errnos {
+    ($($name:ident)*) => { $(const _: () = assert!(Errno::$name.0 == libc::$name);)* };
+}
+
+same_errnos! {
+    EPERM ENOENT ENXIO EBADF EEXIST EINVAL EPROTONOSUPPORT EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETUNREACH
+    ENOTCONN ETIMEDOUT ENAMETOOLONG ENOMSG EBADMSG
+}
