@@ -4,12 +4,18 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use clap::{Arg, CommandFactory};
+use dtcpclient::backoff;
+use dtcpclient::client::REFUSAL_WAIT;
 use dtcpclient::exit::Exit;
 use dtcpclient::options::{AUTH_FILE, Options, PID_FILE, SCRIPT};
-use dtcpclient::protocol::TunnelType;
+use dtcpclient::protocol::session::PING_INTERVAL;
+use dtcpclient::protocol::{Offer, TunnelType};
+use dtcpclient::script::{Facts, Limits, State};
+use ffi::name::InterfaceName;
 
 const MANUAL: &str = include_str!("../man/dtcpclient.8");
 const SERVICE: &str = include_str!("../rc.d/dtcpclient.in");
@@ -173,6 +179,41 @@ fn the_exit_statuses_are_those_of_the_program() {
     let manual: Vec<_> = items("EXIT STATUS").iter().map(|item| item.head.to_owned()).collect();
     let program: Vec<_> = Exit::TABLE.iter().map(|(exit, _)| exit.code().to_string()).collect();
     assert_eq!(manual, program);
+}
+
+#[test]
+fn the_values_for_the_script_are_those_of_the_program() {
+    let options = Options::read(["dtcpclient", "server"].map(OsString::from)).unwrap();
+    let (me, her) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 1));
+    let offer = Offer { me, her, inner: None, prefix: None, udp_port: None };
+    let facts = Facts::new(&options, me, &offer, &InterfaceName::new("gif0").unwrap());
+    for state in [State::Up, State::Down] {
+        let environment = facts.environment(state);
+        let manual: Vec<_> = items("The script").iter().map(|item| item.head).collect();
+        let program: Vec<_> = environment.iter().map(|(name, _)| format!("Va {name}")).collect();
+        assert_eq!(manual, program);
+
+        let variables: Vec<_> = environment.iter().map(|(_, value)| *value).collect();
+        let arguments = facts.arguments(state);
+        assert_eq!(arguments, variables[..9]);
+        assert!(section("The script").any(|line| line.contains("nine arguments")));
+        assert!(
+            items("The script")[0].body.iter().any(|line| line.contains(&format!("Ql {}", state.word())))
+        );
+    }
+}
+
+#[test]
+fn the_times_are_those_of_the_program() {
+    let manual = MANUAL.replace('\n', " ");
+    for sentence in [
+        format!("so on up to {} seconds", backoff::LONGEST.as_secs()),
+        format!("the next attempt is made {} seconds later", REFUSAL_WAIT.as_secs()),
+        format!("has not ended after {} seconds", Limits::default().run.as_secs()),
+        format!("and then every {} seconds", PING_INTERVAL.as_secs()),
+    ] {
+        assert!(manual.contains(&sentence), "{sentence}");
+    }
 }
 
 #[test]
