@@ -12,7 +12,7 @@ use dtcpclient::backoff;
 use dtcpclient::client::REFUSAL_WAIT;
 use dtcpclient::exit::Exit;
 use dtcpclient::options::{AUTH_FILE, Options, PID_FILE, SCRIPT};
-use dtcpclient::protocol::session::PING_INTERVAL;
+use dtcpclient::protocol::session::{KEEPALIVE_INTERVAL, PING_INTERVAL};
 use dtcpclient::protocol::{Offer, TunnelType};
 use dtcpclient::script::{Facts, Limits, State};
 use ffi::name::InterfaceName;
@@ -211,6 +211,7 @@ fn the_times_are_those_of_the_program() {
         format!("the next attempt is made {} seconds later", REFUSAL_WAIT.as_secs()),
         format!("has not ended after {} seconds", Limits::default().run.as_secs()),
         format!("and then every {} seconds", PING_INTERVAL.as_secs()),
+        format!("through the tunnel every {} seconds", KEEPALIVE_INTERVAL.as_secs()),
     ] {
         assert!(manual.contains(&sentence), "{sentence}");
     }
