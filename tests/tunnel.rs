@@ -1,8 +1,6 @@
 //! Tunnels on a rehearsed kernel: what is done, in what order, and what is left when something fails.
 #![forbid(unsafe_code)]
 
-mod shared;
-
 use std::cell::RefCell;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -12,7 +10,7 @@ use ffi::errno::Errno;
 use ffi::kernel::{Inner, Kernel};
 use ffi::name::InterfaceName;
 use ffi::rehearsal::Rehearsal;
-use shared::Shared;
+use harness::Shared;
 
 const GIF: Carrier = Carrier::Gif;
 const UDP: Carrier = Carrier::Udp { port: 4028 };
@@ -47,13 +45,6 @@ fn rehearsal() -> (Rehearsal, Rc<RefCell<Vec<String>>>) {
     let told = Rc::new(RefCell::new(Vec::new()));
     let sink = Rc::clone(&told);
     (Rehearsal::new(move |line| sink.borrow_mut().push(line.to_owned())), told)
-}
-
-/// A rehearsal that the test keeps, and the end of it for a tunnel.
-fn rehearsal_to_share() -> (Rc<RefCell<Rehearsal>>, Shared) {
-    let kernel = Rc::new(RefCell::new(rehearsal().0));
-    let shared = Shared(Rc::clone(&kernel));
-    (kernel, shared)
 }
 
 fn name(name: &str) -> InterfaceName {
@@ -208,7 +199,7 @@ fn whichever_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_pointed_the_
     for (carrier, calls) in [(GIF, 3), (UDP, 4)] {
         let mut failures = 0;
         for n in 1..=MANY {
-            let (kernel, mut shared) = rehearsal_to_share();
+            let (kernel, mut shared) = Shared::new(rehearsal().0);
             let mut tunnel = Tunnel::new(&mut shared, settings(carrier));
             tunnel.make(numbered()).unwrap();
             let before = kernel.borrow().interfaces().to_vec();
@@ -291,7 +282,7 @@ fn without_the_privilege_it_is_said_before_anyone_logs_in() {
 #[test]
 fn an_interface_that_was_renamed_is_found_and_removed() {
     for carrier in [GIF, UDP] {
-        let (kernel, mut shared) = rehearsal_to_share();
+        let (kernel, mut shared) = Shared::new(rehearsal().0);
         let mut tunnel = Tunnel::new(&mut shared, settings(carrier));
         tunnel.make(numbered()).unwrap();
         let was = tunnel.interface().cloned().unwrap();
@@ -306,7 +297,7 @@ fn an_interface_that_was_renamed_is_found_and_removed() {
 
 #[test]
 fn an_interface_that_was_described_anew_is_still_ours() {
-    let (kernel, mut shared) = rehearsal_to_share();
+    let (kernel, mut shared) = Shared::new(rehearsal().0);
     let mut tunnel = Tunnel::new(&mut shared, settings(GIF));
     tunnel.make(bare()).unwrap();
     kernel.borrow_mut().describe(&name("gif0"), "uplink").unwrap();
@@ -318,7 +309,7 @@ fn an_interface_that_was_described_anew_is_still_ours() {
 
 #[test]
 fn an_interface_that_somebody_removed_is_made_anew_and_another_s_is_not_touched() {
-    let (kernel, mut shared) = rehearsal_to_share();
+    let (kernel, mut shared) = Shared::new(rehearsal().0);
     let mut tunnel = Tunnel::new(&mut shared, settings(GIF));
     tunnel.make(bare()).unwrap();
     kernel.borrow_mut().destroy_gif(&name("gif0")).unwrap();
