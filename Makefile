@@ -31,6 +31,8 @@ uninstall:
 	    "$(ETC)/dtcpclient.script.sample" "$(ETC)/dtcpclient.auth.sample"
 
 freebsd:
+	sh tools/freebsd/install.sh
+	sh tools/freebsd/abi.sh
 	sh tools/freebsd/build.sh
 
 .PHONY: build install uninstall freebsd

@@ -8,10 +8,6 @@ cd "$(dirname "$0")/../.."
 root=$PWD
 target=$root/target/freebsd
 
-sh tools/freebsd/install.sh "$target/zig"
-
-export ZIG="$target/zig/ziglang/zig"
-export ZIG_GLOBAL_CACHE_DIR="$target/zig-cache"
 export CARGO_TARGET_DIR="$target"
 export CARGO_TARGET_X86_64_UNKNOWN_FREEBSD_LINKER="$root/tools/freebsd/cc.sh"
 # Test executables without debugging information build and copy faster, and say as much when they fail.

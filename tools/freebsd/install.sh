@@ -1,12 +1,12 @@
 #!/bin/sh
 # Installs what the cross-build needs and is not there yet: Debian's newest Rust with the sources of its
 # standard library (rustup's toolchains have none compiled for FreeBSD), and Zig, which brings a linker for
-# FreeBSD and FreeBSD's headers and libraries. Zig goes into target/, the rest into the system.
-# Usage: install.sh DIRECTORY-FOR-ZIG
+# FreeBSD and FreeBSD's headers and libraries. Zig goes to target/freebsd/zig, the rest into the system.
 set -eu
 
+cd "$(dirname "$0")/../.."
 zig_version=0.17.1
-directory=$1
+directory=target/freebsd/zig
 
 packages=
 need() { # FILE PACKAGE
