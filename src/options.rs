@@ -25,7 +25,7 @@ const LONGEST_SERVER: usize = 253;
 
 /// Log in to a DTCP broker and keep an IPv6 tunnel to it.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "dtcpclient", version, after_help = format!("Exit status:\n{}", Exit::listing()))]
+#[command(name = "dtcpclient", version, args_override_self = true, after_help = format!("Exit status:\n{}", Exit::listing()))]
 pub struct Options {
     /// Local UDP port of the tunnel, with -U
     #[arg(short = 'b', long, value_name = "PORT", default_value = "4028", value_parser = port())]
@@ -217,6 +217,13 @@ mod tests {
         let short = read("-Dldn -t network -p 1 -m 8192 -u me broker").unwrap();
         let long = "--daemon --reconnect --debug --no-nat-check --tunnel-type network --port 1 --mtu 8192 --user me broker";
         assert_eq!(format!("{short:?}"), format!("{:?}", read(long).unwrap()));
+    }
+
+    #[test]
+    fn of_an_option_given_twice_the_last_counts() {
+        // As with getopt(3): an rc.conf may hold an option that its script gives as well.
+        let options = read("-l -l -u you -m 1400 -u me -m 1300 broker").unwrap();
+        assert_eq!((options.user(), options.mtu), ("me", 1300));
     }
 
     #[test]
