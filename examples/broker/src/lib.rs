@@ -60,7 +60,9 @@ enum Error {
     Io(#[from] io::Error),
 }
 
-fn main() -> ExitCode {
+/// Reads the command line, and serves until a signal ends it.
+#[must_use]
+pub fn main() -> ExitCode {
     match run(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
