@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds dtcpclient for FreeBSD on Linux, standard library included: the program and the test executables for
-# amd64, which can be copied to a FreeBSD host and run there. Lints all of it for aarch64, and compiles the
-# kernel crate for i386, where its structs have other sizes. A warning is an error. All goes to target/freebsd.
+# amd64. Lints all of it for aarch64, and compiles the kernel crate for i386, where its structs have other sizes.
+# A warning is an error. All goes to target/freebsd; in target/freebsd/kit is what a FreeBSD host needs to run
+# the tests, Rust or sources not among it: copy it there, and start its run-tests.sh as root.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -17,10 +18,24 @@ export RUSTFLAGS='-D warnings'
 export RUSTC_BOOTSTRAP=1
 export PATH="/usr/bin:$PATH"
 
-/usr/bin/cargo build --release -Z build-std=std,panic_abort --target x86_64-unknown-freebsd
-/usr/bin/cargo test --no-run --workspace -Z build-std=std,panic_abort,test --target x86_64-unknown-freebsd
-/usr/bin/cargo clippy --workspace --all-targets -Z build-std=std,panic_abort,test \
-    --target aarch64-unknown-freebsd
-/usr/bin/cargo check --package dtcpclient-ffi -Z build-std=std,panic_abort --target i686-unknown-freebsd
+build_std=std,panic_abort
+build_std_for_tests=$build_std,test
+amd64=$target/x86_64-unknown-freebsd
+kit=$target/kit
 
-sh tools/freebsd/inspect.sh "$target/x86_64-unknown-freebsd/release/dtcpclient"
+/usr/bin/cargo build --release -Z "build-std=$build_std" --target x86_64-unknown-freebsd
+sh tools/freebsd/inspect.sh "$amd64/release/dtcpclient"
+
+/usr/bin/cargo test --no-run --workspace -Z "build-std=$build_std_for_tests" --target x86_64-unknown-freebsd \
+    --message-format json-render-diagnostics >"$target/tests.json"
+/usr/bin/cargo clippy --workspace --all-targets -Z "build-std=$build_std_for_tests" \
+    --target aarch64-unknown-freebsd
+/usr/bin/cargo check --package dtcpclient-ffi -Z "build-std=$build_std" --target i686-unknown-freebsd
+
+rm -rf "$kit"
+mkdir -p "$kit/tests"
+cp tools/freebsd/run-tests.sh "$amd64/release/dtcpclient" "$amd64/debug/examples/broker" "$kit"
+sed -n 's/.*"executable":"\([^"]*\/deps\/[^"]*\)".*/\1/p' "$target/tests.json" | while read -r test; do
+    cp "$test" "$kit/tests"
+done
+echo "$kit: the program and $(find "$kit/tests" -type f | wc -l) test executables, for a FreeBSD host"
