@@ -20,10 +20,14 @@ const SOLD_OUT: &str = "tunnel interface sold out";
 pub fn serve(broker: &Broker, stream: TcpStream, stop: &impl AsFd) {
     // An error is a connection that broke: to a broker, one more way to close it.
     let Ok(mut session) = Session::new(broker, stream) else { return };
-    let _ = session.converse(stop);
+    let ended = session.converse(stop);
     let user = session.user().to_owned();
     session.end_tunnel();
     broker.event(format_args!("closed {user}"));
+    // Only now: whoever quits to come back at once finds the same port and addresses free.
+    if let Ok(Some(farewell)) = ended {
+        let _ = session.lines.say(farewell);
+    }
 }
 
 /// A connection, and the tunnel that lives as long as it does.
@@ -50,7 +54,8 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn converse(&mut self, stop: &impl AsFd) -> io::Result<()> {
+    /// Answers until the connection is to be closed, and gives the line to close it with, if there is one to hear it.
+    fn converse(&mut self, stop: &impl AsFd) -> io::Result<Option<&'static str>> {
         let options = &self.broker.options;
         let login_by = Instant::now() + options.login_timeout;
         self.lines.say(&format!("+OK {} DTCP broker", self.challenge))?;
@@ -60,12 +65,13 @@ impl<'a> Session<'a> {
                 Some(_) => Instant::now() + options.idle_timeout,
             };
             match self.lines.hear(deadline, stop)? {
+                Heard::Line(line) if command(&line) == "quit" => {
+                    self.note("quit");
+                    return Ok(Some("+OK see you soon."));
+                }
                 Heard::Line(line) => {
                     let answer = self.answer(&line);
                     self.lines.say(&answer)?;
-                    if command(&line) == "quit" {
-                        return Ok(());
-                    }
                 }
                 Heard::Garbage => {
                     let answer = self.invalid();
@@ -73,9 +79,9 @@ impl<'a> Session<'a> {
                 }
                 Heard::Silence => {
                     self.note("timeout");
-                    return self.lines.say("-ERR connection timed out, disconnecting");
+                    return Ok(Some("-ERR connection timed out, disconnecting"));
                 }
-                Heard::Closed | Heard::Stop => return Ok(()),
+                Heard::Closed | Heard::Stop => return Ok(None),
             }
         }
     }
@@ -90,10 +96,6 @@ impl<'a> Session<'a> {
             "help" => {
                 self.note("help");
                 "+OK valid commands are: TUNNEL PING QUIT".to_owned()
-            }
-            "quit" => {
-                self.note("quit");
-                "+OK see you soon.".to_owned()
             }
             _ => self.invalid(),
         }

@@ -155,8 +155,8 @@ fn the_program_hears_of_every_tunnel_and_its_end() {
         "<foo><network><127.0.0.1><127.0.0.1><2001:db8::6><2001:db8::5><2001:db8:1::/48><udp><4028><4028>";
     assert_eq!(heard(), format!("<up>{words}"));
     client.ask("quit");
+    assert_eq!(heard(), format!("<up>{words}<down>{words}"), "the farewell comes after the tunnel's end");
     assert!(client.closed());
-    assert_eq!(heard(), format!("<up>{words}<down>{words}"));
 
     let mut client = broker.connect();
     client.log_in("foo", "bar", "tunnelonly");
