@@ -16,6 +16,7 @@ use crate::options::Options;
 use crate::password::{self, PasswordError};
 use crate::protocol::Login;
 use crate::script::{self, Limits, Runner, ScriptError, Way};
+use crate::signals::Signals;
 use crate::tunnel::{self, Carrier, Settings, Tunnel, leftovers};
 
 /// Why the program does not start.
@@ -90,6 +91,8 @@ fn start(mut options: Options) -> Result<Exit, StartError> {
         udp: options.announcement(),
         nat_check: !options.no_nat_check,
     };
+    // From here on there are things to take away: no signal may end the program before it has done so.
+    let signals = Signals::watch().map_err(StartError::Resources)?;
     let mut pid_file = options.pid_file().map(PidFile::lock).transpose()?;
     tunnel.remove_leftovers(leftovers::lives);
     if options.daemon {
@@ -101,7 +104,8 @@ fn start(mut options: Options) -> Result<Exit, StartError> {
     }
     info!("starting, for a tunnel of type {} from {}", options.tunnel_type, options.server);
     let scripts = Runner::new(program, way(&options), Limits::default());
-    let exit = Client::new(&options, login, tunnel, scripts).map_err(StartError::Resources)?.run();
+    let mut client = Client::new(&options, login, tunnel, scripts, signals).map_err(StartError::Resources)?;
+    let exit = client.run();
     info!("ended");
     Ok(exit)
 }

@@ -13,6 +13,7 @@ use dtcpclient::exit::Exit;
 use dtcpclient::options::Options;
 use dtcpclient::protocol::Login;
 use dtcpclient::script::{self, Limits, Runner, Way};
+use dtcpclient::signals::Signals;
 use dtcpclient::tunnel::{Carrier, Settings, Tunnel};
 use ffi::kernel::Kernel;
 use ffi::rehearsal::Rehearsal;
@@ -49,8 +50,9 @@ fn run(options: &Options, kernel: &mut dyn Kernel) -> Exit {
     let settings = Settings { server: options.server.clone(), carrier: Carrier::Gif, mtu: options.mtu };
     let program = script::check(options).expect("a good script");
     let scripts = Runner::new(program, Way::Run, Limits::default());
-    let mut client = Client::new(options, login, Tunnel::new(kernel, settings), scripts).expect("a client");
-    client.run()
+    let signals = Signals::watch().expect("signals");
+    let tunnel = Tunnel::new(kernel, settings);
+    Client::new(options, login, tunnel, scripts, signals).expect("a client").run()
 }
 
 fn signal(signal: Signal) {

@@ -92,13 +92,19 @@ pub struct Client<'k> {
 
 impl<'k> Client<'k> {
     /// A client that begins by looking up its server.
-    pub fn new(options: &'k Options, login: Login, tunnel: Tunnel<'k>, scripts: Runner) -> io::Result<Self> {
+    pub fn new(
+        options: &'k Options,
+        login: Login,
+        tunnel: Tunnel<'k>,
+        scripts: Runner,
+        signals: Signals,
+    ) -> io::Result<Self> {
         Ok(Self {
             options,
             login: Rc::new(login),
             tunnel,
             scripts,
-            signals: Signals::watch()?,
+            signals,
             backoff: Backoff::default(),
             phase: Phase::Resolving(Lookup::start(&options.server)?),
             since: SystemTime::now(),
@@ -425,7 +431,8 @@ mod tests {
         let mut kernel = Rehearsal::new(|_| {});
         let settings = Settings { server: options.server.clone(), carrier: Carrier::Gif, mtu: 1280 };
         let scripts = Runner::new(None, Way::Run, Limits::default());
-        let mut client = Client::new(&options, login, Tunnel::new(&mut kernel, settings), scripts).unwrap();
+        let tunnel = Tunnel::new(&mut kernel, settings);
+        let mut client = Client::new(&options, login, tunnel, scripts, Signals::watch().unwrap()).unwrap();
         let addresses = (1..=4).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
         client.connect(addresses, None, Instant::now());
         assert_eq!(client.run(), Exit::Protocol, "a greeting without a challenge, from the third address");

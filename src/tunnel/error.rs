@@ -143,7 +143,7 @@ impl Error {
     /// Whether trying again cannot help.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
-        self.exit() == Exit::NoPermission
+        matches!(self, Self::NoModule(..)) || self.exit() == Exit::NoPermission
     }
 
     /// The exit status that says it.
