@@ -189,6 +189,7 @@ impl<'k> Client<'k> {
     }
 
     fn log_in_again(&mut self, now: Instant) {
+        info!("logging in again");
         match self.phase {
             Phase::Session(_) if matches!(self.next, Some(Next::Stop)) => {}
             Phase::Session(_) => self.quit(Next::LogIn, now),

@@ -97,7 +97,7 @@ pub enum Reason {
     #[error("the server {0}")]
     BadOffer(#[from] OfferError),
     /// The login was refused.
-    #[error("the server refused the login: {text}{}", hint(*udp))]
+    #[error("the server refused the login: {text}: check the user name (-u) and the password{}", hint(*udp))]
     LoginRefused {
         /// The server's words.
         text: String,
@@ -130,7 +130,7 @@ pub enum Reason {
 }
 
 fn hint(udp: bool) -> &'static str {
-    if udp { " (a server without UDP tunnels says the same: try without -U)" } else { "" }
+    if udp { "; a server without UDP tunnels says the same: try without -U" } else { "" }
 }
 
 enum State {
