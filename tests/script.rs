@@ -35,12 +35,16 @@ impl log::Log for Recorder {
     fn flush(&self) {}
 }
 
-fn logged(text: &str) -> bool {
+/// Has the log recorded from here on, whichever test comes first.
+fn record() {
     static START: Once = Once::new();
     START.call_once(|| {
         log::set_logger(&Recorder).expect("the only logger");
         log::set_max_level(log::LevelFilter::Debug);
     });
+}
+
+fn logged(text: &str) -> bool {
     LOG.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(text))
 }
 
@@ -51,7 +55,7 @@ struct Script {
 
 impl Script {
     fn new(body: &str) -> Self {
-        logged("");
+        record();
         let script = Self { folder: tempfile::tempdir().expect("a folder") };
         fs::write(script.path(), format!("#!/bin/sh\nfolder=${{0%/*}}\n{body}\n")).expect("a script");
         script.set_mode(0o755);
@@ -277,6 +281,7 @@ fn a_script_that_is_missing_or_unsafe_is_refused() {
 
 #[test]
 fn a_missing_default_script_is_no_error() {
+    record();
     let there = Path::new(dtcpclient::options::SCRIPT).exists();
     assert_eq!(script::check(&options("-u me broker")).unwrap().is_some(), there);
     assert_eq!(logged("no script will be run"), !there);
