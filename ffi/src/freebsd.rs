@@ -20,7 +20,7 @@ pub use kernel::FreeBsd;
 /// ioctl(2): makes a call, and gives its argument as the kernel left it.
 fn ioctl<T: FromBytes + IntoBytes + Copy>(socket: &OwnedFd, call: &Call<'_, T>) -> Result<T, Errno> {
     let mut argument = *call.argument();
-    let number = call.request().number as c_ulong;
+    let number = c_ulong::try_from(call.request().number).map_err(|_| Errno::EINVAL)?;
     // SAFETY: the request's number tells the kernel the size of `T`, and it reads and writes no more at
     // `argument`, which may then hold any bytes, as `T` may. Where the argument points to a buffer, it also
     // tells the buffer's length, and the call borrows that buffer until it is dropped, which is after this.

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds dtcpclient for FreeBSD on Linux, standard library included: the program and the test executables for
-# amd64. Lints all of it for aarch64, and compiles the kernel crate for i386, where its structs have other sizes.
-# A warning is an error. All goes to target/freebsd; in target/freebsd/kit is what a FreeBSD host needs to run
-# the tests, Rust or sources not among it: copy it there, and start its run-tests.sh as root.
+# amd64. Lints all of it for aarch64, and for i386, where the kernel's structs have other sizes. A warning is an
+# error. All goes to target/freebsd; in target/freebsd/kit is what a FreeBSD host needs to run the tests, Rust and
+# sources not among it: copy it there, and start its run-tests.sh as root.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -19,18 +19,23 @@ export RUSTC_BOOTSTRAP=1
 export PATH="/usr/bin:$PATH"
 
 build_std=std,panic_abort
-build_std_for_tests=$build_std,test
 amd64=$target/x86_64-unknown-freebsd
 kit=$target/kit
 
-/usr/bin/cargo build --release -Z "build-std=$build_std" --target x86_64-unknown-freebsd
-sh tools/freebsd/inspect.sh "$amd64/release/dtcpclient"
+# At the same time as the rest: half of either is to wait for one crate after the other of the standard library.
+{
+    /usr/bin/cargo build --release -Z "build-std=$build_std" --target x86_64-unknown-freebsd
+    sh tools/freebsd/inspect.sh "$amd64/release/dtcpclient"
+} &
+release=$!
+trap 'kill "$release" 2>/dev/null || true' EXIT
 
-/usr/bin/cargo test --no-run --workspace -Z "build-std=$build_std_for_tests" --target x86_64-unknown-freebsd \
+/usr/bin/cargo test --no-run --workspace -Z "build-std=$build_std,test" --target x86_64-unknown-freebsd \
     --message-format json-render-diagnostics >"$target/tests.json"
-/usr/bin/cargo clippy --workspace --all-targets -Z "build-std=$build_std_for_tests" \
-    --target aarch64-unknown-freebsd
-/usr/bin/cargo check --package dtcpclient-ffi -Z "build-std=$build_std" --target i686-unknown-freebsd
+/usr/bin/cargo clippy --workspace --all-targets -Z "build-std=$build_std,test" \
+    --target aarch64-unknown-freebsd --target i686-unknown-freebsd
+trap - EXIT
+wait "$release"
 
 rm -rf "$kit"
 mkdir -p "$kit/tests"
