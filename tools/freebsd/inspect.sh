@@ -13,6 +13,8 @@ describe() {
     readelf --wide --program-headers "$program" | sed -nE 's/.*program interpreter: (.*)\]$/interpreter: \1/p'
     readelf --wide --dynamic "$program" | sed -nE -e 's/.*Shared library: \[(.*)\]$/library: \1/p' \
         -e 's/.*\(FLAGS_1\) .*(PIE).*/flag: \1/p' | sort
+    # What a panic unwinds by, so that it takes the tunnel down on its way.
+    readelf --wide --sections "$program" | sed -nE 's/.* (\.gcc_except_table) .*/unwinds by: \1/p'
     readelf --wide --sections "$program" | sed -nE 's/.* (\.symtab|\.debug_[a-z]*) .*/not stripped: \1/p'
 }
 
@@ -24,7 +26,8 @@ note: FreeBSD b4 5e 15 00
 interpreter: /libexec/ld-elf.so.1
 flag: PIE
 library: libc.so.7
-library: libthr.so.3'
+library: libthr.so.3
+unwinds by: .gcc_except_table'
 
 found=$(describe)
 if [ "$found" != "$expected" ]; then
@@ -37,4 +40,4 @@ if [ "$size" -ge "$most" ]; then
     echo "$program has $size bytes; it should have less than $most" >&2
     exit 1
 fi
-echo "$program: FreeBSD, position independent, stripped, needs libc and libthr, $size bytes"
+echo "$program: FreeBSD, position independent, stripped, unwinding, needs libc and libthr, $size bytes"
