@@ -9,15 +9,12 @@ zig_version=0.17.1
 directory=target/freebsd/zig
 
 packages=
-need() { # FILE PACKAGE
-    [ -e "$1" ] || packages="$packages $2"
-}
-need /usr/bin/rustc rustc-web
-need /usr/bin/cargo cargo-web
-need /usr/bin/cargo-clippy rust-web-clippy
-need /usr/lib/rustlib/src/rust/library/std rust-web-src
-need /usr/bin/cc gcc
-need /usr/bin/readelf binutils
+for package in rustc-web cargo-web rust-web-clippy rust-web-src; do
+    case $(dpkg-query --show --showformat '${Status}' "$package" 2>/dev/null) in
+        'install ok installed') ;;
+        *) packages="$packages $package" ;;
+    esac
+done
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3-pip"
 
 if [ -n "$packages" ]; then
