@@ -35,7 +35,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// The kernel, where this process may make interfaces, for as long as it is this test's turn.
 fn kernel() -> Option<(FreeBsd, MutexGuard<'static, ()>)> {
     let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut kernel = FreeBsd::new().expect("sockets need no privilege");
+    let mut kernel = FreeBsd::new().expect("a socket needs no privilege");
     match kernel.check_privilege() {
         Ok(()) => Some((kernel, turn)),
         Err(refused) => {

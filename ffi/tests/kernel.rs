@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The kernel, where this process may make interfaces.
 fn kernel() -> Option<FreeBsd> {
-    let mut kernel = FreeBsd::new().expect("sockets need no privilege");
+    let mut kernel = FreeBsd::new().expect("a socket needs no privilege");
     if let Err(refused) = kernel.check_privilege() {
         eprintln!("skipped: may not make interfaces here: {refused}");
         return None;
@@ -366,7 +366,7 @@ fn a_change_of_addresses_wakes_the_watch() {
 #[test]
 fn without_privilege_nothing_is_made() {
     if !nix::unistd::geteuid().is_root() {
-        let mut kernel = FreeBsd::new().expect("sockets need no privilege");
+        let mut kernel = FreeBsd::new().expect("a socket needs no privilege");
         assert_eq!(errno(kernel.check_privilege()), Errno::EPERM);
         assert_eq!(errno(kernel.create_gif()), Errno::EPERM);
         let not_loaded_or_refused = [Errno::EAFNOSUPPORT, Errno::EPERM];

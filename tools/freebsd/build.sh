@@ -32,7 +32,7 @@ trap 'kill "$release" 2>/dev/null || true' EXIT
 
 /usr/bin/cargo test --no-run --workspace -Z "build-std=$build_std,test" --target x86_64-unknown-freebsd \
     --message-format json-render-diagnostics >"$target/tests.json"
-/usr/bin/cargo clippy --workspace --all-targets -Z "build-std=$build_std,test" \
+/usr/bin/cargo-clippy clippy --workspace --all-targets -Z "build-std=$build_std,test" \
     --target aarch64-unknown-freebsd --target i686-unknown-freebsd
 trap - EXIT
 wait "$release"

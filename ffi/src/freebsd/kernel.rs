@@ -31,33 +31,22 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// The port that throws away what it gets (RFC 863).
 const DISCARD: u16 = 9;
 
-/// FreeBSD's kernel. Its sockets are closed in programs that this process runs.
+/// FreeBSD's kernel. No program that this process runs inherits a socket of it.
 #[derive(Debug)]
 pub struct FreeBsd {
     inet: OwnedFd,
-    inet6: OwnedFd,
     netgraph: Option<Netgraph>,
     routes: Option<OwnedFd>,
 }
 
 impl FreeBsd {
-    /// Opens the sockets that take requests about interfaces. Needs no privilege.
+    /// Opens the socket that takes requests about interfaces. Needs no privilege.
     pub fn new() -> io::Result<Self> {
-        let datagram = |family| socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None);
-        Ok(Self {
-            inet: datagram(AddressFamily::Inet)?,
-            inet6: datagram(AddressFamily::Inet6)?,
-            netgraph: None,
-            routes: None,
-        })
+        Ok(Self { inet: datagram_socket(AddressFamily::Inet)?, netgraph: None, routes: None })
     }
 
     fn ioctl<T: FromBytes + IntoBytes + Copy>(&self, call: &Call<'_, T>) -> Result<T> {
         ioctl(&self.inet, call).map_err(|cause| error(call.request().name, cause))
-    }
-
-    fn ioctl_ipv6<T: FromBytes + IntoBytes + Copy>(&self, call: &Call<'_, T>) -> Result<T> {
-        ioctl(&self.inet6, call).map_err(|cause| error(call.request().name, cause))
     }
 
     fn netgraph(&mut self, command: &Command) -> Result<&mut Netgraph> {
@@ -193,8 +182,8 @@ impl Kernel for FreeBsd {
     }
 
     fn enable_ipv6(&mut self, interface: &InterfaceName) -> Result<()> {
-        let found = self.ioctl_ipv6(&interface::get_neighbour_discovery(interface))?;
-        self.ioctl_ipv6(&interface::enable_ipv6(&found)).map(drop)
+        let found = ioctl_ipv6(&interface::get_neighbour_discovery(interface))?;
+        ioctl_ipv6(&interface::enable_ipv6(&found)).map(drop)
     }
 
     fn bring_up(&mut self, interface: &InterfaceName) -> Result<()> {
@@ -203,11 +192,11 @@ impl Kernel for FreeBsd {
     }
 
     fn add_address(&mut self, interface: &InterfaceName, inner: Inner) -> Result<()> {
-        self.ioctl_ipv6(&interface::add_address(interface, inner)).map(drop)
+        ioctl_ipv6(&interface::add_address(interface, inner)).map(drop)
     }
 
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()> {
-        self.ioctl_ipv6(&interface::remove_address(interface, local)).map(drop)
+        ioctl_ipv6(&interface::remove_address(interface, local)).map(drop)
     }
 
     fn send_keepalive(&mut self, interface: &InterfaceName) -> Result<()> {
@@ -250,6 +239,17 @@ impl Kernel for FreeBsd {
             }
         }
     }
+}
+
+fn datagram_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
+    socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+}
+
+/// A request about IPv6 on an interface. Its socket is opened when it is needed: a host without IPv6 has none.
+fn ioctl_ipv6<T: FromBytes + IntoBytes + Copy>(call: &Call<'_, T>) -> Result<T> {
+    let made = datagram_socket(AddressFamily::Inet6);
+    let socket = made.map_err(|cause| error("socket(PF_INET6)", errno(cause)))?;
+    ioctl(&socket, call).map_err(|cause| error(call.request().name, cause))
 }
 
 /// A control socket, which is a node of netgraph itself.
@@ -310,9 +310,9 @@ mod tests {
 
     #[test]
     fn programs_that_are_run_get_no_socket_of_the_kernels() {
-        let mut kernel = FreeBsd::new().expect("these sockets need no privilege");
+        let mut kernel = FreeBsd::new().expect("this socket needs no privilege");
         kernel.watch_addresses().expect("nor does this one");
-        let mut sockets = vec![&kernel.inet, &kernel.inet6];
+        let mut sockets = vec![&kernel.inet];
         sockets.extend(&kernel.routes);
         let netgraph = netgraph_socket();
         match &netgraph {
@@ -327,13 +327,13 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_on_a_control_socket_that_is_not_open() {
-        let mut kernel = FreeBsd::new().expect("these sockets need no privilege");
+        let mut kernel = FreeBsd::new().expect("this socket needs no privilege");
         assert_eq!(kernel.make_iface_node().expect_err("nowhere to send it").errno, Errno::EBADF);
     }
 
     #[test]
     fn addresses_are_watched_without_waiting() {
-        let mut kernel = FreeBsd::new().expect("these sockets need no privilege");
+        let mut kernel = FreeBsd::new().expect("this socket needs no privilege");
         assert!(kernel.address_watch().is_none());
         kernel.watch_addresses().expect("a routing socket needs no privilege");
         assert!(kernel.address_watch().is_some());
