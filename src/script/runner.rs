@@ -94,8 +94,11 @@ impl Runner {
         self.running.is_none() && self.waiting.is_empty()
     }
 
-    /// From here on, everything must end within a few seconds.
+    /// From here on, everything must end within a few seconds. To ask for it again grants no more time.
     pub fn hurry(&mut self, now: Instant) {
+        if self.end_by.is_some() {
+            return;
+        }
         self.limits.grace = HURRIED_GRACE;
         self.end_by = Some(now + HURRIED_END);
         if let Some(running) = &mut self.running {
