@@ -11,6 +11,7 @@ pub mod logging;
 pub mod lookup;
 pub mod options;
 pub mod password;
+pub mod prompt;
 pub mod protocol;
 pub mod script;
 pub mod signals;

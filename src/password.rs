@@ -1,16 +1,20 @@
 //! The password: from the auth file, or from the terminal.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use log::warn;
+use nix::fcntl::OFlag;
+use nix::libc;
 use zeroize::Zeroizing;
 
 use crate::exit::Exit;
 use crate::options::Options;
+use crate::prompt::{self, Answer};
+use crate::signals::Signals;
 
 /// A password, wiped from memory when it is dropped.
 pub type Password = Zeroizing<Vec<u8>>;
@@ -56,9 +60,15 @@ pub enum PasswordError {
         /// The auth file.
         path: PathBuf,
     },
+    /// The terminal failed.
+    #[error("cannot ask for the password on the terminal: {0}: put it into the auth file")]
+    Terminal(io::Error),
     /// The user typed nothing.
     #[error("no password was typed")]
     Empty,
+    /// A signal came instead of a password.
+    #[error("interrupted: no password was typed")]
+    Interrupted,
 }
 
 impl PasswordError {
@@ -66,17 +76,21 @@ impl PasswordError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Unreadable { .. } | Self::NoTerminal { .. } | Self::Empty => Exit::NoInput,
+            Self::Unreadable { .. }
+            | Self::NoTerminal { .. }
+            | Self::Terminal(_)
+            | Self::Empty
+            | Self::Interrupted => Exit::NoInput,
             Self::NotAFile(_) | Self::Writable(_) | Self::BadLine { .. } => Exit::Config,
         }
     }
 }
 
 /// The password of the options' user at the options' server: from the auth file, else asked for on the terminal.
-pub fn find(options: &Options) -> Result<Password, PasswordError> {
+pub fn find(options: &Options, signals: &mut Signals) -> Result<Password, PasswordError> {
     match read_auth_file(options)? {
         Some(password) => Ok(password),
-        None => ask(options),
+        None => ask(options, signals),
     }
 }
 
@@ -84,7 +98,8 @@ pub fn find(options: &Options) -> Result<Password, PasswordError> {
 fn read_auth_file(options: &Options) -> Result<Option<Password>, PasswordError> {
     let path = options.auth_file();
     let unreadable = |error| PasswordError::Unreadable { path: path.to_owned(), error };
-    let file = match File::open(path) {
+    // Without waiting for whoever would write into a pipe.
+    let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
         Ok(file) => file,
         Err(error) if options.auth_file.is_none() => {
             if error.kind() != io::ErrorKind::NotFound {
@@ -95,8 +110,8 @@ fn read_auth_file(options: &Options) -> Result<Option<Password>, PasswordError> 
         Err(error) => return Err(unreadable(error)),
     };
     let size = check(&file, path)?;
-    // Room for all of it at once: a buffer that grows would leave copies behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(size + 1));
+    // Room for all of it and more: a buffer that grows leaves copies behind, and so does one that is found full.
+    let mut content = Zeroizing::new(Vec::with_capacity(size + 64));
     file.take(LARGEST_FILE).read_to_end(&mut content).map_err(unreadable)?;
     find_entry(&content, path, &options.server, options.user())
 }
@@ -162,16 +177,20 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn ask(options: &Options) -> Result<Password, PasswordError> {
+fn ask(options: &Options, signals: &mut Signals) -> Result<Password, PasswordError> {
     let (user, server) = (options.user(), &options.server);
-    match rpassword::prompt_password(format!("Password of {user} at {server}: ")) {
-        Ok(typed) if typed.is_empty() => Err(PasswordError::Empty),
-        Ok(typed) => Ok(Zeroizing::new(typed.into_bytes())),
-        Err(_) => Err(PasswordError::NoTerminal {
-            user: user.to_owned(),
-            server: server.clone(),
-            path: options.auth_file().to_owned(),
-        }),
+    match prompt::ask(&format!("Password of {user} at {server}: "), signals) {
+        Ok(Answer::Typed(password)) if password.is_empty() => Err(PasswordError::Empty),
+        Ok(Answer::Typed(password)) => Ok(password),
+        Ok(Answer::Interrupted) => Err(PasswordError::Interrupted),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => {
+            Err(PasswordError::NoTerminal {
+                user: user.to_owned(),
+                server: server.clone(),
+                path: options.auth_file().to_owned(),
+            })
+        }
+        Err(error) => Err(PasswordError::Terminal(error)),
     }
 }
 
@@ -227,21 +246,21 @@ mod tests {
     fn a_file_that_others_may_write_is_refused() {
         for mode in [0o620, 0o602, 0o666] {
             let file = file_with_mode(mode);
-            let error = find(&options(file.path())).unwrap_err();
+            let error = read_auth_file(&options(file.path())).unwrap_err();
             assert!(matches!(error, PasswordError::Writable(_)), "{mode:o}: {error}");
         }
         for mode in [0o600, 0o400, 0o644] {
             let file = file_with_mode(mode);
-            assert_eq!(**find(&options(file.path())).unwrap(), *b"bar", "{mode:o}");
+            assert_eq!(**read_auth_file(&options(file.path())).unwrap().unwrap(), *b"bar", "{mode:o}");
         }
     }
 
     #[test]
     fn a_named_file_must_be_there_and_be_a_file() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = find(&options(&folder.path().join("none"))).unwrap_err();
+        let missing = read_auth_file(&options(&folder.path().join("none"))).unwrap_err();
         assert!(matches!(missing, PasswordError::Unreadable { .. }), "{missing}");
-        let error = find(&options(folder.path())).unwrap_err();
+        let error = read_auth_file(&options(folder.path())).unwrap_err();
         assert!(matches!(error, PasswordError::NotAFile(_)), "{error}");
     }
 

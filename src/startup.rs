@@ -84,15 +84,15 @@ fn start(mut options: Options) -> Result<Exit, StartError> {
     let mut tunnel = Tunnel::new(&mut *kernel, settings(&options));
     let program = script::check(&options)?;
     tunnel.check_privilege()?;
+    // From here on there is something to bring back or to take away: the terminal's echo, the pid file, the tunnel.
+    let mut signals = Signals::watch().map_err(StartError::Resources)?;
     let login = Login {
         user: options.user().to_owned(),
-        password: password::find(&options)?,
+        password: password::find(&options, &mut signals)?,
         tunnel_type: options.tunnel_type,
         udp: options.announcement(),
         nat_check: !options.no_nat_check,
     };
-    // From here on there are things to take away: no signal may end the program before it has done so.
-    let signals = Signals::watch().map_err(StartError::Resources)?;
     let mut pid_file = options.pid_file().map(PidFile::lock).transpose()?;
     tunnel.remove_leftovers(leftovers::lives);
     if options.daemon {
