@@ -231,6 +231,28 @@ fn in_a_hurry_both_runs_end_within_five_seconds() {
 }
 
 #[test]
+fn in_a_hurry_no_up_starts_any_more_and_the_last_down_has_its_time() {
+    let body = r#"
+        echo "begin $1" >>"$folder/order"
+        [ "$1" = down ] || { trap '' TERM; while :; do sleep 0.05; done; }
+        sleep 0.3
+        echo "end $1" >>"$folder/order""#;
+    let script = Script::new(body);
+    let mut runner = script.runner(Limits::default());
+    // A session has ended and another begun while the script of the first still hangs.
+    for state in [State::Up, State::Down, State::Up] {
+        runner.run(state, &facts(), Instant::now());
+    }
+    run_until(&mut runner, |_| script.file("order") == "begin up\n");
+    let hurried = Instant::now();
+    runner.hurry(hurried);
+    runner.run(State::Down, &facts(), hurried);
+    run_until(&mut runner, Runner::is_idle);
+    assert_eq!(script.file("order"), "begin up\nbegin down\nend down\n");
+    assert!(hurried.elapsed() < Duration::from_secs(5), "{:?}", hurried.elapsed());
+}
+
+#[test]
 fn a_runner_that_is_dropped_leaves_no_process() {
     let script = Script::new(r#"echo $$ >"$folder/pid"; while :; do sleep 0.05; done"#);
     let mut runner = script.runner(Limits::default());

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 /// The longest piece of the server's text that is logged, in characters.
-const LONGEST: usize = 200;
+pub const LONGEST: usize = 200;
 
 /// Replaces what could disturb a terminal or forge a line of the log, and cuts what is too long.
 #[must_use]

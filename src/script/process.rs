@@ -14,10 +14,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::{Facts, PATH, State};
-use crate::protocol::text::clean;
+use crate::protocol::text::{self, clean};
 
-/// The longest line that is logged in one piece, in bytes.
-const LONGEST_LINE: usize = 1024;
+/// The longest line that is logged in one piece, in bytes. Longer ones come in pieces.
+const LONGEST_LINE: usize = text::LONGEST;
 
 /// A running script. Dropped before it has ended, it is killed.
 pub struct Process {

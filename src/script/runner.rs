@@ -160,6 +160,11 @@ impl Runner {
 
     fn start_next(&mut self, now: Instant) {
         while self.running.is_none() {
+            // In a hurry no `up` starts any more; the `down` that its session's end brings takes it away.
+            let next_is_up = self.waiting.front().is_some_and(|(state, _)| *state == State::Up);
+            if self.end_by.is_some() && next_is_up {
+                return;
+            }
             let Some((state, facts)) = self.waiting.pop_front() else { return };
             self.start(state, &facts, now);
         }
