@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -28,11 +29,11 @@ const LONGEST_SERVER: usize = 253;
 #[command(name = "dtcpclient", version, args_override_self = true, after_help = format!("Exit status:\n{}", Exit::listing()))]
 pub struct Options {
     /// Local UDP port of the tunnel, with -U
-    #[arg(short = 'b', long, value_name = "PORT", default_value = "4028", value_parser = port())]
+    #[arg(short = 'b', long, value_name = "PORT", default_value = "4028", value_parser = port)]
     pub udp_port: u16,
 
     /// UDP port that a NAT forwards to this host, told to the server instead of -b, with -U
-    #[arg(short = 'B', long, value_name = "PORT", value_parser = port())]
+    #[arg(short = 'B', long, value_name = "PORT", value_parser = port)]
     pub nat_port: Option<u16>,
 
     /// Log each line of the protocol
@@ -52,7 +53,7 @@ pub struct Options {
     pub reconnect: bool,
 
     /// MTU of the tunnel, in bytes, 1280 to 8192
-    #[arg(short = 'm', long, default_value = "1280", value_parser = clap::value_parser!(u16).range(1280..=8192))]
+    #[arg(short = 'm', long, default_value = "1280", value_parser = mtu)]
     pub mtu: u16,
 
     /// Do not compare this host's address with the one that the server sees
@@ -60,7 +61,7 @@ pub struct Options {
     pub no_nat_check: bool,
 
     /// TCP port of the server
-    #[arg(short = 'p', long, default_value = "20200", value_parser = port())]
+    #[arg(short = 'p', long, default_value = "20200", value_parser = port)]
     pub port: u16,
 
     /// Program to run when the tunnel comes up and goes down [default: /usr/local/etc/dtcpclient.script]
@@ -147,8 +148,17 @@ impl Options {
     }
 }
 
-fn port() -> clap::builder::RangedI64ValueParser<u16> {
-    clap::value_parser!(u16).range(1..=65535)
+fn port(word: &str) -> Result<u16, String> {
+    number(word, 1..=65535)
+}
+
+fn mtu(word: &str) -> Result<u16, String> {
+    number(word, 1280..=8192)
+}
+
+fn number(word: &str, range: RangeInclusive<u16>) -> Result<u16, String> {
+    let number = word.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("not a number from {} to {}", range.start(), range.end()))
 }
 
 fn tunnel_type() -> ValueParser {
@@ -229,11 +239,12 @@ mod tests {
     #[test]
     fn a_value_out_of_range_names_the_option_the_value_and_the_range() {
         for (line, named) in [
-            ("-b 0 s", ["--udp-port", "0", "1..=65535"]),
-            ("-B 65536 s", ["--nat-port", "65536", "1..=65535"]),
-            ("-p 99999 s", ["--port", "99999", "1..=65535"]),
-            ("-m 1279 s", ["--mtu", "1279", "1280..=8192"]),
-            ("-m 8193 s", ["--mtu", "8193", "1280..=8192"]),
+            ("-b 0 s", ["--udp-port", "0", "from 1 to 65535"]),
+            ("-B 65536 s", ["--nat-port", "65536", "from 1 to 65535"]),
+            ("-p 99999 s", ["--port", "99999", "from 1 to 65535"]),
+            ("-p abc s", ["--port", "abc", "from 1 to 65535"]),
+            ("-m 1279 s", ["--mtu", "1279", "from 1280 to 8192"]),
+            ("-m 8193 s", ["--mtu", "8193", "from 1280 to 8192"]),
             ("-t bridge s", ["--tunnel-type", "bridge", "tunnelonly, host, network"]),
         ] {
             let complaint = complaint(line);

@@ -50,7 +50,7 @@ fn hold(mut stream: TcpStream) {
 fn a_wrong_command_line_is_a_usage_error() {
     for (arguments, named) in [
         (&["-b", "0", "broker"][..], "--udp-port"),
-        (&["-m", "100", "broker"], "1280..=8192"),
+        (&["-m", "100", "broker"], "from 1280 to 8192"),
         (&["-t", "bridge", "broker"], "tunnelonly, host, network"),
         (&["-u", "a b", "broker"], "--user"),
         (&["--no-such-option", "broker"], "--no-such-option"),
