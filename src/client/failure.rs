@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use crate::exit::Exit;
 use crate::protocol::Reason;
@@ -27,18 +27,12 @@ pub enum Failure {
         /// What the system said.
         error: io::Error,
     },
-    /// The connection broke.
-    #[error("the connection to the server broke: {0}")]
-    Broken(io::Error),
     /// The session ended.
     #[error("{0}")]
     Session(#[from] Reason),
     /// The tunnel could not be made.
     #[error("{0}")]
     Tunnel(#[from] tunnel::Error),
-    /// The host's own end of the connection is no more.
-    #[error("this host does not have the address {0} any more")]
-    AddressGone(Ipv4Addr),
 }
 
 /// What a failure means where the client is to come back (`-l`).
@@ -69,7 +63,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoAddress { .. } => Exit::NoHost,
-            Self::NoConnection { .. } | Self::Broken(_) | Self::AddressGone(_) => Exit::Unavailable,
+            Self::NoConnection { .. } => Exit::Unavailable,
             Self::Tunnel(error) => error.exit(),
             Self::Session(reason) => exit_of(reason),
         }
@@ -83,6 +77,8 @@ fn exit_of(reason: &Reason) -> Exit {
         | Reason::NoOffer
         | Reason::NoPong
         | Reason::Closed
+        | Reason::Broken(_)
+        | Reason::AddressGone(_)
         | Reason::Quit
         | Reason::ServerError(_)
         | Reason::UnsupportedTunnelType(_) => Exit::Unavailable,

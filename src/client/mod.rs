@@ -82,7 +82,8 @@ pub struct Client<'k> {
     signals: Signals,
     backoff: Backoff,
     phase: Phase,
-    /// When the phase began.
+    /// What the client was last found to be at, and since when.
+    state: &'static str,
     since: SystemTime,
     /// Decided while a session still runs.
     next: Option<Next>,
@@ -107,6 +108,7 @@ impl<'k> Client<'k> {
             signals,
             backoff: Backoff::default(),
             phase: Phase::Resolving(Lookup::start(&options.server)?),
+            state: "",
             since: SystemTime::now(),
             next: None,
             logins: 0,
@@ -131,15 +133,20 @@ impl<'k> Client<'k> {
                 Ok(ready) => self.handle(&ready, Instant::now()),
                 Err(errno) => {
                     error!("cannot wait for events: {errno}");
-                    self.enter(Phase::Ending(Exit::OsError));
+                    self.tunnel.take_down();
+                    return Exit::OsError;
                 }
             }
+            self.note_state();
         }
     }
 
-    fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.since = SystemTime::now();
+    /// Remembers since when the state is what it is.
+    fn note_state(&mut self) {
+        let state = self.state();
+        if state != self.state {
+            (self.state, self.since) = (state, SystemTime::now());
+        }
     }
 
     fn handle(&mut self, ready: &[Source], now: Instant) {
@@ -179,25 +186,28 @@ impl<'k> Client<'k> {
     }
 
     fn stop(&mut self, now: Instant) {
-        info!("ending");
+        info!("told to end");
         self.scripts.hurry(now);
         match self.phase {
             Phase::Session(_) => self.quit(Next::Stop, now),
             Phase::Ending(_) => {}
-            Phase::Resolving(_) | Phase::Waiting { .. } => self.enter(Phase::Ending(Exit::Ok)),
+            Phase::Resolving(_) | Phase::Waiting { .. } => self.phase = Phase::Ending(Exit::Ok),
         }
     }
 
     fn log_in_again(&mut self, now: Instant) {
-        info!("logging in again");
         match self.phase {
-            Phase::Session(_) if matches!(self.next, Some(Next::Stop)) => {}
-            Phase::Session(_) => self.quit(Next::LogIn, now),
+            Phase::Session(_) if !matches!(self.next, Some(Next::Stop)) => {
+                info!("logging in again");
+                self.quit(Next::LogIn, now);
+            }
             Phase::Waiting { .. } => {
+                info!("logging in again");
                 self.backoff.reset();
                 self.look_up(now);
             }
-            Phase::Resolving(_) | Phase::Ending(_) => {}
+            // It is about to log in, or to end.
+            Phase::Session(_) | Phase::Resolving(_) | Phase::Ending(_) => {}
         }
     }
 
@@ -220,7 +230,8 @@ impl<'k> Client<'k> {
                 (AddressChange::Removed(address), Phase::Session(attempt))
                     if attempt.connection.own() == Some(address) =>
                 {
-                    self.end_session(Failure::AddressGone(address), now);
+                    let actions = attempt.session.handle_close(Reason::AddressGone(address));
+                    self.carry_out(actions, now);
                 }
                 // What it waits for may have come.
                 (AddressChange::Added(_), Phase::Waiting { until, severity: Severity::Passing }) => {
@@ -234,7 +245,7 @@ impl<'k> Client<'k> {
     /// The name is looked up anew at every attempt: the broker may have moved.
     fn look_up(&mut self, now: Instant) {
         match Lookup::start(&self.options.server) {
-            Ok(lookup) => self.enter(Phase::Resolving(lookup)),
+            Ok(lookup) => self.phase = Phase::Resolving(lookup),
             Err(error) => self.fail(&self.no_address(error), now),
         }
     }
@@ -273,7 +284,7 @@ impl<'k> Client<'k> {
     fn begin(&mut self, connection: Connection, rest: VecDeque<Ipv4Addr>, now: Instant) {
         let (session, actions) = Session::new(Rc::clone(&self.login), now);
         let attempt = Attempt { connection, session, timer: None, rest, up: None };
-        self.enter(Phase::Session(Box::new(attempt)));
+        self.phase = Phase::Session(Box::new(attempt));
         self.carry_out(actions, now);
     }
 
@@ -297,8 +308,8 @@ impl<'k> Client<'k> {
         let actions = match attempt.connection.receive(&mut buffer) {
             Received::Nothing => return,
             Received::Bytes(length) => attempt.session.handle_bytes(&buffer[..length], now),
-            Received::Closed => attempt.session.handle_close(),
-            Received::Broken(error) => return self.end_session(Failure::Broken(error), now),
+            Received::Closed => attempt.session.handle_close(Reason::Closed),
+            Received::Broken(error) => attempt.session.handle_close(Reason::Broken(error.to_string())),
         };
         self.carry_out(actions, now);
     }
@@ -314,7 +325,8 @@ impl<'k> Client<'k> {
                 Action::Send(command) => {
                     debug!("client: {}", command.masked());
                     if let Err(error) = attempt.connection.send(&command.line()) {
-                        return self.end_session(Failure::Broken(error), now);
+                        let actions = attempt.session.handle_close(Reason::Broken(error.to_string()));
+                        return self.carry_out(actions, now);
                     }
                 }
                 Action::MakeTunnel(offer) => {
@@ -337,7 +349,6 @@ impl<'k> Client<'k> {
         let facts = Facts::new(self.options, own, offer, interface);
         self.scripts.run(State::Up, &facts, now);
         attempt.up = Some(Up { since: now, facts, ends });
-        self.since = SystemTime::now();
         Ok(())
     }
 
@@ -365,7 +376,7 @@ impl<'k> Client<'k> {
             }
         }
         match self.next.take() {
-            Some(Next::Stop) => self.enter(Phase::Ending(Exit::Ok)),
+            Some(Next::Stop) => self.phase = Phase::Ending(Exit::Ok),
             Some(Next::LogIn) => {
                 self.backoff.reset();
                 self.look_up(now);
@@ -388,11 +399,12 @@ impl<'k> Client<'k> {
             Severity::Passing => false,
         };
         if last || !self.options.reconnect {
-            return self.enter(Phase::Ending(failure.exit()));
+            self.phase = Phase::Ending(failure.exit());
+            return;
         }
         let wait = if severity == Severity::Refusal { REFUSAL_WAIT } else { self.backoff.next_wait() };
         info!("trying again in {:.1} s", wait.as_secs_f64());
-        self.enter(Phase::Waiting { until: now + wait, severity });
+        self.phase = Phase::Waiting { until: now + wait, severity };
     }
 }
 

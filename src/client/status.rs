@@ -12,7 +12,11 @@ impl Client<'_> {
     /// State, since when, server, interface, both outer ends, inner addresses, round trip, number of logins.
     pub(super) fn status(&self, now: Instant) -> String {
         let since = format_rfc3339_seconds(self.since);
-        let mut line = format!("{} since {since}, server {}", self.state(now), self.options.server);
+        let mut line = format!("{} since {since}, server {}", self.state(), self.options.server);
+        if let Phase::Waiting { until, .. } = &self.phase {
+            let left = Duration::from_secs(until.saturating_duration_since(now).as_secs());
+            push(&mut line, format_args!("next attempt in {}", format_duration(left)));
+        }
         if let Some(interface) = self.tunnel.interface() {
             push(&mut line, format_args!("interface {interface}"));
         }
@@ -41,15 +45,13 @@ impl Client<'_> {
         line
     }
 
-    fn state(&self, now: Instant) -> String {
+    /// What the client is at.
+    pub(super) fn state(&self) -> &'static str {
         match &self.phase {
-            Phase::Resolving(_) => "looking up the server".to_owned(),
-            Phase::Session(attempt) => attempt.session.state().to_owned(),
-            Phase::Waiting { until, .. } => {
-                let left = Duration::from_secs(until.saturating_duration_since(now).as_secs());
-                format!("waiting (next attempt in {})", format_duration(left))
-            }
-            Phase::Ending(_) => "ending".to_owned(),
+            Phase::Resolving(_) => "looking up the server",
+            Phase::Session(attempt) => attempt.session.state(),
+            Phase::Waiting { .. } => "waiting",
+            Phase::Ending(_) => "ending",
         }
     }
 }

@@ -28,10 +28,12 @@ impl Client<'_> {
     /// Waits for the next event or timer, and gives what is ready.
     pub(super) fn wait(&self) -> nix::Result<Vec<Source>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
-        let timeout = self.next_timer().map_or(PollTimeout::NONE, time_until);
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
+        // What interrupts it is a signal, which is ready to be read the next time; so nothing that has come is taken
+        // for a time-out.
+        while let Err(errno) = poll(&mut fds, self.next_timer().map_or(PollTimeout::NONE, time_until)) {
+            if errno != Errno::EINTR {
+                return Err(errno);
+            }
         }
         // An error or a hang-up counts as ready too: whoever reads will find out.
         let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());

@@ -25,6 +25,9 @@ impl Challenge {
     }
 }
 
+/// What stands in a log for a response.
+pub const MASK: &str = "********";
+
 /// The answer to a challenge. It must not be logged: with the challenge it allows to guess at the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response(String);
@@ -34,6 +37,12 @@ impl Response {
     #[must_use]
     pub fn digits(&self) -> &str {
         &self.0
+    }
+
+    /// A text without the digits, should it hold them.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        text.replace(&self.0, MASK)
     }
 }
 

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::TunnelType;
-use super::challenge::Response;
+use super::challenge::{MASK, Response};
 
 /// What the server is told of the client's UDP port. That the server is told is confirmed; the words are ours:
 /// `udp PORT`, or `udp` alone where the server shall answer to wherever our packets come from.
@@ -45,7 +45,7 @@ impl Command {
     /// The line for a log: without its end, and with the response masked.
     #[must_use]
     pub fn masked(&self) -> String {
-        self.spell("********")
+        self.spell(MASK)
     }
 
     fn spell(&self, response: &str) -> String {

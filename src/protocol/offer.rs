@@ -78,7 +78,7 @@ pub enum OfferError {
 /// The words after ME and HER, sorted by their form.
 #[derive(Default)]
 struct Words<'a> {
-    addresses: Vec<Ipv6Addr>,
+    addresses: Vec<(&'a str, Ipv6Addr)>,
     prefix: Option<Prefix>,
     port: Option<&'a str>,
     ignored: Vec<&'a str>,
@@ -120,7 +120,7 @@ impl<'a> Words<'a> {
                 if !is_inner(address) {
                     return Err(OfferError::BadInnerAddress(address));
                 }
-                self.addresses.push(address);
+                self.addresses.push((word, address));
                 return Ok(());
             }
         } else if has_the_form_of_a_prefix(word) && network && self.prefix.is_none() {
@@ -134,12 +134,16 @@ impl<'a> Words<'a> {
         Ok(())
     }
 
-    fn inner(&self, tunnel_type: TunnelType) -> Result<Option<InnerAddresses>, OfferError> {
+    fn inner(&mut self, tunnel_type: TunnelType) -> Result<Option<InnerAddresses>, OfferError> {
         match *self.addresses.as_slice() {
-            [me6, her6, ..] if me6 == her6 => Err(OfferError::SameInnerAddress(me6)),
-            [me6, her6, ..] => Ok(Some(InnerAddresses { me6, her6 })),
+            [(_, me6), (_, her6), ..] if me6 == her6 => Err(OfferError::SameInnerAddress(me6)),
+            [(_, me6), (_, her6), ..] => Ok(Some(InnerAddresses { me6, her6 })),
             _ if tunnel_type == TunnelType::Host => Err(OfferError::NoInnerAddresses),
-            _ => Ok(None),
+            // One alone tells nothing.
+            _ => {
+                self.ignored.extend(self.addresses.iter().map(|(word, _)| *word));
+                Ok(None)
+            }
         }
     }
 
@@ -222,6 +226,12 @@ mod tests {
         let (_, ignored) =
             read("192.0.2.1 192.0.2.2 2001:db8::2 2001:db8::/48 4028 \u{1b}[m", TUNNEL_ONLY).unwrap();
         assert_eq!(ignored, ["2001:db8::2", "2001:db8::/48", "4028", "?[m"]);
+    }
+
+    #[test]
+    fn one_inner_address_alone_is_ignored_and_told() {
+        let (offer, ignored) = read("192.0.2.1 192.0.2.2 2001:db8::5 2001:db8:1::/48", NETWORK).unwrap();
+        assert_eq!((offer.inner, ignored), (None, vec!["2001:db8::5".to_owned()]));
     }
 
     #[test]

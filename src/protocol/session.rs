@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::challenge::Challenge;
+use super::challenge::{Challenge, Response};
 use super::lines::{LineError, Lines};
 use super::offer::{Asked, Offer, OfferError};
 use super::reply::{NoReply, Reply};
@@ -81,9 +81,15 @@ pub enum Reason {
     /// No answer to `ping` in time.
     #[error("the server did not answer a ping within {} s", PING_INTERVAL.as_secs())]
     NoPong,
-    /// The server closed, or the connection broke.
+    /// The server closed.
     #[error("the connection was closed by the server")]
     Closed,
+    /// The connection broke.
+    #[error("the connection to the server broke: {0}")]
+    Broken(String),
+    /// The connection's own end is an address that this host has no more.
+    #[error("this host does not have the address {0} any more")]
+    AddressGone(Ipv4Addr),
     /// The greeting names no challenge.
     #[error("the server's greeting has no challenge: is it a DTCP server?")]
     NoChallenge,
@@ -150,6 +156,8 @@ pub struct Session {
     lines: Lines,
     /// Our end of the connection; unspecified until there is one.
     own: Ipv4Addr,
+    /// What we answered to the challenge, which must not be logged.
+    response: Option<Response>,
     /// When the present state has lasted too long; when up, when to ping.
     deadline: Instant,
     /// When to send the next packet that keeps a NAT's mapping.
@@ -173,6 +181,7 @@ impl Session {
             state: State::Connecting,
             lines: Lines::default(),
             own: Ipv4Addr::UNSPECIFIED,
+            response: None,
             deadline: now + CONNECT_TIMEOUT,
             keepalive: None,
             keepalives_sent: 0,
@@ -217,13 +226,9 @@ impl Session {
         self.with_timer(actions)
     }
 
-    /// The server closed the connection, or it broke.
-    pub fn handle_close(&mut self) -> Vec<Action> {
+    /// The connection is over: the server closed it, it broke, or this host has lost its end.
+    pub fn handle_close(&mut self, reason: Reason) -> Vec<Action> {
         let mut actions = Actions::new();
-        let reason = match std::mem::replace(&mut self.state, State::Closed) {
-            State::Quitting(reason) => reason,
-            _ => Reason::Closed,
-        };
         self.close(reason, &mut actions);
         actions
     }
@@ -272,15 +277,21 @@ impl Session {
     }
 
     fn handle_line(&mut self, line: &str, now: Instant, actions: &mut Actions) {
+        let line = &self.mask(line);
         actions.push(Action::Heard(clean(line)));
         match (Reply::read(line), &self.state) {
             (_, State::Connecting | State::Closed) => {}
+            (_, State::Quitting(_)) => self.handle_farewell(actions),
             (Err(error), _) => self.close(error.into(), actions),
             (Ok(reply), State::AwaitingGreeting) => self.handle_greeting(reply, now, actions),
             (Ok(reply), State::AwaitingOffer) => self.handle_offer(reply, now, actions),
             (Ok(reply), State::Up) => self.handle_pong(reply, now, actions),
-            (Ok(_), State::Quitting(_)) => self.handle_farewell(actions),
         }
+    }
+
+    /// A server may quote what we said.
+    fn mask(&self, line: &str) -> String {
+        self.response.as_ref().map_or_else(|| line.to_owned(), |response| response.mask(line))
     }
 
     /// `+OK CHALLENGE free text`
@@ -291,9 +302,11 @@ impl Session {
         };
         let Some(word) = words.first() else { return self.close(Reason::NoChallenge, actions) };
         let login = &self.login;
+        let response = Challenge::new(word).response(&login.user, &login.password);
+        self.response = Some(response.clone());
         actions.push(Action::Send(Command::Tunnel {
             user: login.user.clone(),
-            response: Challenge::new(word).response(&login.user, &login.password),
+            response,
             tunnel_type: login.tunnel_type,
             udp: login.udp,
         }));
@@ -320,9 +333,12 @@ impl Session {
                 self.leave(Reason::BehindNat { own: self.own, seen: offer.me }, now, actions);
             }
             Ok((offer, ignored)) => {
-                actions.extend(ignored.into_iter().map(|word| {
-                    Action::Notice(format!("the server's word \"{word}\" is not understood and ignored"))
-                }));
+                if !ignored.is_empty() {
+                    let words = clean(&ignored.join(" "));
+                    actions.push(Action::Notice(format!(
+                        "not understood, and ignored, of the server's words: {words}"
+                    )));
+                }
                 self.come_up(offer, now, actions);
             }
         }
@@ -363,10 +379,10 @@ impl Session {
         }
     }
 
-    /// The answer to `quit`, unless one to a ping is still to come before it.
+    /// Whatever is said answers `quit`, unless the answer to a ping is still to come before it.
     fn handle_farewell(&mut self, actions: &mut Actions) {
         if self.ping_sent.take().is_none() {
-            actions.extend(self.handle_close());
+            self.close(Reason::Quit, actions);
         }
     }
 
@@ -377,7 +393,7 @@ impl Session {
             State::AwaitingOffer => self.close(Reason::NoOffer, actions),
             State::Up if self.ping_sent.is_some() => self.close(Reason::NoPong, actions),
             State::Up => self.ping(now, actions),
-            State::Quitting(_) => actions.extend(self.handle_close()),
+            State::Quitting(_) => self.close(Reason::Quit, actions),
             State::Closed => {}
         }
     }
@@ -402,8 +418,12 @@ impl Session {
         self.enter(State::Quitting(reason), now + QUIT_TIMEOUT);
     }
 
+    /// Ends the session. Where `quit` has been said, the reason for that counts, however the server takes it.
     fn close(&mut self, reason: Reason, actions: &mut Actions) {
-        self.state = State::Closed;
+        let reason = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Quitting(decided) => decided,
+            _ => reason,
+        };
         self.keepalive = None;
         actions.push(Action::Close(reason));
     }

@@ -111,6 +111,41 @@ fn refusals_are_told_apart() {
 }
 
 #[test]
+fn a_refusal_stays_one_however_the_server_takes_the_farewell() {
+    let refused = || {
+        let fault = Fault::MuteBeforeGreeting;
+        let mut world = World::new(login(), Server { fault, ..Server::default() });
+        world.run_for(SECOND);
+        world.hear(b"+OK 0123 hello\r\n-ERR authentication failed.\r\n");
+        assert_eq!(world.closed(), None, "it waits for the answer to its farewell");
+        world
+    };
+    let rude: [fn(&mut World); 4] = [
+        |world| world.hear(b"Goodbye\r\n"),
+        |world| world.hear(&[b'A'; 2000]),
+        |world| world.break_off(Reason::Broken("connection reset by peer".to_owned())),
+        |world| world.run_for(HOUR),
+    ];
+    for end in rude {
+        let mut world = refused();
+        end(&mut world);
+        let (_, reason) = world.closed().expect("it closes");
+        assert!(matches!(reason, Reason::LoginRefused { .. }), "{reason}");
+    }
+}
+
+#[test]
+fn a_response_that_the_server_quotes_is_masked() {
+    let mut world = World::new(login(), Server { fault: Fault::MuteBeforeGreeting, ..Server::default() });
+    world.run_for(SECOND);
+    world.hear(b"+OK 0B1517C87D516A5FA65BED722D51A04F hello\r\n");
+    world.hear(b"-ERR what is tunnel foo DAC487C8DFBBF9EE5C7F8CDCC37B62A3 tunnelonly\r\n");
+    world.run_for(HOUR);
+    let (_, reason) = world.closed().expect("it closes");
+    assert!(reason.to_string().contains("what is tunnel foo ******** tunnelonly"), "{reason}");
+}
+
+#[test]
 fn a_refused_udp_login_hints_at_servers_without_udp() {
     let login = model::Login { udp: Some(Announcement::Port(4028)), ..login() };
     let mut world = World::new(login, Server { offer: "-ERR authentication failed.", ..Server::default() });

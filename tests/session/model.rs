@@ -166,6 +166,12 @@ impl World {
         }
     }
 
+    /// The connection ends, whatever the server would have said.
+    pub fn break_off(&mut self, reason: Reason) {
+        let actions = self.session.handle_close(reason);
+        self.carry_out(actions);
+    }
+
     pub fn seen(&self) -> &[(Duration, Seen)] {
         &self.seen
     }
@@ -204,7 +210,7 @@ impl World {
                 return;
             }
             Event::ToClient(line) => self.session.handle_bytes(format!("{line}\r\n").as_bytes(), self.now),
-            Event::CloseByServer => self.session.handle_close(),
+            Event::CloseByServer => self.session.handle_close(Reason::Closed),
         };
         self.carry_out(actions);
     }
