@@ -418,37 +418,5 @@ fn unconnected(failure: Failure, connection: &Connection) -> Failure {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-    use crate::script::{Limits, Way};
-    use crate::tunnel::{Carrier, Settings};
-    use ffi::rehearsal::Rehearsal;
-    use std::io::Write;
-    use std::net::TcpListener;
-
-    /// On Linux, all of 127.0.0.0/8 is this host, and where nobody listens a connection is refused.
-    #[test]
-    fn all_addresses_of_the_server_are_tried_in_their_order() {
-        let listener = TcpListener::bind("127.0.0.3:0").unwrap();
-        let port = listener.local_addr().unwrap().port().to_string();
-        let server = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"+OK\r\n"));
-        let options = Options::read(["dtcpclient", "-p", &port, "127.0.0.1"].map(Into::into)).unwrap();
-        let login = Login {
-            user: "me".to_owned(),
-            password: b"x".to_vec().into(),
-            tunnel_type: options.tunnel_type,
-            udp: None,
-            nat_check: true,
-        };
-        let mut kernel = Rehearsal::new(|_| {});
-        let settings = Settings { server: options.server.clone(), carrier: Carrier::Gif, mtu: 1280 };
-        let scripts = Runner::new(None, Way::Run, Limits::default());
-        let tunnel = Tunnel::new(&mut kernel, settings);
-        let mut client = Client::new(&options, login, tunnel, scripts, Signals::watch().unwrap()).unwrap();
-        let addresses = (1..=4).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
-        client.connect(addresses, None, Instant::now());
-        assert_eq!(client.run(), Exit::Protocol, "a greeting without a challenge, from the third address");
-        server.join().unwrap().unwrap();
-    }
-}
+#[cfg(test)]
+mod tests;
