@@ -121,13 +121,11 @@ impl<'k> Client<'k> {
             warn!("cannot watch this host's addresses: {cause}");
         }
         loop {
-            match &self.phase {
-                Phase::Ending(exit) if self.scripts.is_idle() => {
-                    let exit = *exit;
-                    self.tunnel.take_down();
-                    return exit;
-                }
-                _ => {}
+            if let Phase::Ending(exit) = self.phase
+                && self.scripts.is_idle()
+            {
+                self.tunnel.take_down();
+                return exit;
             }
             match self.wait() {
                 Ok(ready) => self.handle(&ready, Instant::now()),
