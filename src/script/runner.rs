@@ -41,7 +41,7 @@ impl Default for Limits {
 /// may answer `quit`, ...
 const HURRIED_RUN: Duration = Duration::from_millis(1500);
 /// ... when the last run must come to its end, counted from the hurry's start, ...
-const HURRIED_END: Duration = Duration::from_secs(4);
+const HURRIED_END: Duration = Duration::from_millis(3500);
 /// ... and how long after SIGTERM a run is killed.
 const HURRIED_GRACE: Duration = Duration::from_millis(500);
 
