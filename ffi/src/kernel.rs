@@ -91,7 +91,7 @@ pub trait Kernel {
     fn connect_ksocket(&mut self, iface: &IfaceNode, peer: SocketAddrV4) -> Result<()>;
     /// Takes our own hook off the iface node; the nodes stay.
     fn release_hook(&mut self) -> Result<()>;
-    /// Shuts an iface node down: its interface, its ksocket and the port go with it.
+    /// Shuts an iface node down: its interface goes with it, its ksocket and the port soon after.
     fn shut_down_node(&mut self, iface: &IfaceNode) -> Result<()>;
 
     /// Sets the description that ifconfig(8) shows. No NUL may be in it.

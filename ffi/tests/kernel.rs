@@ -8,6 +8,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,12 @@ const NOBODY: u32 = 65534;
 /// How long to wait for what the kernel does by itself, such as to check an address for duplicates.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The kernel, where this process may make interfaces.
-fn kernel() -> Option<FreeBsd> {
+/// A name that a test has given back may be the next that another gets.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The kernel, where this process may make interfaces, for as long as it is this test's turn.
+fn kernel() -> Option<(FreeBsd, MutexGuard<'static, ()>)> {
+    let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut kernel = FreeBsd::new().expect("a socket needs no privilege");
     if let Err(refused) = kernel.check_privilege() {
         eprintln!("skipped: may not make interfaces here: {refused}");
@@ -39,7 +44,7 @@ fn kernel() -> Option<FreeBsd> {
             eprintln!("{refused}: going on without");
         }
     }
-    Some(kernel)
+    Some((kernel, turn))
 }
 
 /// A gif that is destroyed with its test.
@@ -191,7 +196,7 @@ fn udp_tunnel(kernel: &mut FreeBsd, port: u16, peer: SocketAddrV4) -> Node {
 
 #[test]
 fn a_gif_lives_as_the_program_wants_it() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     let gif = Gif::new(&mut kernel);
     let name = &gif.0;
     assert!(name.as_str().starts_with("gif"), "{name}");
@@ -222,7 +227,7 @@ fn a_gif_lives_as_the_program_wants_it() {
 
 #[test]
 fn a_gif_without_a_source_of_this_host_does_not_run() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     let gif = Gif::new(&mut kernel);
     let elsewhere = Outer { source: Ipv4Addr::new(198, 51, 100, 1), ..outer(3) };
     kernel.point_gif(&gif.0, elsewhere).expect("a source that no interface has is accepted");
@@ -233,7 +238,7 @@ fn a_gif_without_a_source_of_this_host_does_not_run() {
 
 #[test]
 fn two_gifs_cannot_have_the_same_outer_addresses() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     let [first, second] = [Gif::new(&mut kernel), Gif::new(&mut kernel)];
     kernel.point_gif(&first.0, outer(4)).expect("nobody has them");
     kernel.point_gif(&first.0, outer(4)).expect("it has them itself");
@@ -242,7 +247,7 @@ fn two_gifs_cannot_have_the_same_outer_addresses() {
 
 #[test]
 fn a_gif_takes_an_mtu_from_1280_to_8192() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     let gif = Gif::new(&mut kernel);
     for good in [1280, 8192] {
         kernel.set_mtu(&gif.0, good).expect("in range");
@@ -254,7 +259,7 @@ fn a_gif_takes_an_mtu_from_1280_to_8192() {
 
 #[test]
 fn a_description_is_given_back() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     let gif = Gif::new(&mut kernel);
     assert_eq!(kernel.description(&gif.0).expect("none"), "");
     for text in ["dtcpclient: broker.example, pid 4711", &"long ".repeat(100)] {
@@ -267,7 +272,7 @@ fn a_description_is_given_back() {
 
 #[test]
 fn a_group_has_the_interfaces_that_joined_it() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     assert_eq!(kernel.group_members(GROUP).expect("no such group"), []);
     let [gif, other] = [Gif::new(&mut kernel), Gif::new(&mut kernel)];
     let node = Node::new(&mut kernel);
@@ -283,7 +288,7 @@ fn a_group_has_the_interfaces_that_joined_it() {
 
 #[test]
 fn ipv6_in_udp_comes_out_at_the_far_end() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     let (first, first_address) = far_end();
     let (second, second_address) = far_end();
     let port = free_port();
@@ -306,14 +311,15 @@ fn ipv6_in_udp_comes_out_at_the_far_end() {
     assert_eq!(errno(kernel.destroy_gif(name)), Errno::EINVAL, "an interface of a node goes with the node");
     kernel.shut_down_node(&node.named()).expect("it is shut down");
     assert_eq!(index(name), None);
-    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free");
+    // The kernel closes the socket in a thread of its own.
+    wait_for("the port to be free", || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).ok());
     assert_eq!(errno(kernel.connect_ksocket(&node.named(), first_address)), Errno::ENOENT);
     assert_eq!(errno(kernel.shut_down_node(&node.named())), Errno::ENOENT);
 }
 
 #[test]
 fn packets_are_no_longer_than_the_mtu() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     let (far_end, address) = far_end();
     let node = udp_tunnel(&mut kernel, free_port(), address);
     kernel.set_mtu(&node.0, 1280).expect("an MTU");
@@ -328,7 +334,7 @@ fn packets_are_no_longer_than_the_mtu() {
 
 #[test]
 fn a_port_is_bound_once() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     let taken = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a port");
     let port = taken.local_addr().expect("its number").port();
     let _node = Node::new(&mut kernel);
@@ -340,7 +346,7 @@ fn a_port_is_bound_once() {
 
 #[test]
 fn a_module_is_loaded_once_and_found_loaded_thereafter() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     match kernel.load_module("if_gif") {
         Ok(()) => {
             kernel.load_module("if_gif").expect("it is loaded");
@@ -352,7 +358,7 @@ fn a_module_is_loaded_once_and_found_loaded_thereafter() {
 
 #[test]
 fn a_change_of_addresses_wakes_the_watch() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some((mut kernel, _turn)) = kernel() else { return };
     kernel.watch_addresses().expect("a routing socket");
     let gif = Gif::new(&mut kernel);
     kernel.add_address(&gif.0, inner(4)).expect("an inner address");
@@ -374,7 +380,7 @@ fn without_privilege_nothing_is_made() {
         assert_eq!(errno(kernel.load_module("if_gif")), Errno::EPERM);
         return;
     }
-    let Some(_) = kernel() else { return };
+    let Some((_kernel, _turn)) = kernel() else { return };
     let this = std::env::current_exe().expect("this test has a path");
     let as_nobody = Command::new(&this)
         .args(["--exact", "without_privilege_nothing_is_made"])
