@@ -235,6 +235,8 @@ impl Kernel for FreeBsd {
                 Ok(length) => changes.extend(route_socket::address_changes(&message[..length])),
                 Err(nix::errno::Errno::EAGAIN) => return Ok(changes),
                 Err(nix::errno::Errno::EINTR) => {}
+                // What has been read counts; a lasting error comes again.
+                Err(_) if !changes.is_empty() => return Ok(changes),
                 Err(cause) => return Err(error("recv(PF_ROUTE)", errno(cause))),
             }
         }
