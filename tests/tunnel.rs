@@ -247,6 +247,16 @@ fn a_refusal_says_what_to_do() {
         let complaint = complaint(kernel, carrier);
         assert!(complaint.contains(advice), "{complaint}");
     }
+    // The calls are: open the control socket, make the iface node.
+    for (errno, advice) in [
+        (Errno::EPERM, "run `kldload ng_iface` on the host"),
+        (Errno::ENOENT, "cannot load the kernel module ng_iface"),
+    ] {
+        let (mut kernel, _) = rehearsal();
+        kernel.fail_call(2, errno);
+        let complaint = complaint(kernel, UDP);
+        assert!(complaint.contains(advice), "{complaint}");
+    }
     let (mut kernel, _) = rehearsal();
     kernel.set_routed(false);
     assert!(complaint(kernel, UDP).contains("no route to it"));

@@ -17,8 +17,10 @@ pub enum Step {
     Create,
     /// Open the netgraph control socket.
     OpenNetgraph,
-    /// Make the iface and ksocket nodes.
-    MakeNodes,
+    /// Make a node, whose type the kernel loads by itself as this module.
+    MakeNode(&'static str),
+    /// Learn the interface's name from its node, and let go of it.
+    FinishNodes,
     /// Bind the ksocket to this port.
     Bind(u16),
     /// Connect the ksocket.
@@ -48,7 +50,8 @@ impl fmt::Display for Step {
         match self {
             Self::Create => f.write_str("make the tunnel interface"),
             Self::OpenNetgraph => f.write_str("open a netgraph socket"),
-            Self::MakeNodes => f.write_str("make the netgraph nodes"),
+            Self::MakeNode(module) => write!(f, "make a netgraph node ({module})"),
+            Self::FinishNodes => f.write_str("finish the netgraph nodes"),
             Self::Bind(port) => write!(f, "bind to UDP port {port}"),
             Self::Connect(peer) => write!(f, "connect to {peer}"),
             Self::Describe => f.write_str("set the description"),
@@ -121,6 +124,9 @@ impl Error {
         let interface = interface.cloned();
         match (step, cause.errno, interface) {
             (Step::OpenNetgraph, Errno::EPROTONOSUPPORT, _) => Self::JailWithoutNetwork,
+            // The control socket is open: what is not permitted is to load the module.
+            (Step::MakeNode(module), Errno::EPERM, _) => Self::ModuleForbidden(module),
+            (Step::MakeNode(module), Errno::ENOENT, _) => Self::NoModule(module, Errno::ENOENT),
             (Step::Bind(port), Errno::EADDRINUSE, _) => Self::PortInUse(port),
             (Step::Connect(peer), Errno::ENETUNREACH, _) => Self::NoRoute(peer),
             (Step::Point(outer), Errno::EADDRNOTAVAIL, Some(interface)) => {

@@ -15,7 +15,7 @@ const MODULE: &str = "ng_socket";
 /// Makes the nodes, bound and connected, and gives the interface's name. A step that fails undoes the ones before it.
 pub fn make_nodes(kernel: &mut dyn Kernel, port: u16, peer: SocketAddrV4) -> Result<InterfaceName, Error> {
     with_control_socket(kernel, |kernel| {
-        kernel.make_iface_node().map_err(|cause| Error::new(Step::MakeNodes, None, cause))?;
+        kernel.make_iface_node().map_err(|cause| Error::new(Step::MakeNode("ng_iface"), None, cause))?;
         finish_nodes(kernel, port, peer).inspect_err(|_| {
             // The iface node lives until it is told to go. Should even this fail, the next start finds nothing to
             // know it by; but then the kernel has refused two commands in a row.
@@ -28,13 +28,13 @@ pub fn make_nodes(kernel: &mut dyn Kernel, port: u16, peer: SocketAddrV4) -> Res
 
 fn finish_nodes(kernel: &mut dyn Kernel, port: u16, peer: SocketAddrV4) -> Result<InterfaceName, Error> {
     let unnamed = |step| move |cause| Error::new(step, None, cause);
-    let interface = kernel.iface_node_name().map_err(unnamed(Step::MakeNodes))?;
+    let interface = kernel.iface_node_name().map_err(unnamed(Step::FinishNodes))?;
     let on = Some(&interface);
     let named = |step| move |cause| Error::new(step, on, cause);
-    kernel.make_ksocket_node(&IfaceNode::OnHook).map_err(named(Step::MakeNodes))?;
+    kernel.make_ksocket_node(&IfaceNode::OnHook).map_err(named(Step::MakeNode("ng_ksocket")))?;
     kernel.bind_ksocket(&IfaceNode::OnHook, port).map_err(named(Step::Bind(port)))?;
     kernel.connect_ksocket(&IfaceNode::OnHook, peer).map_err(named(Step::Connect(peer)))?;
-    kernel.release_hook().map_err(named(Step::MakeNodes))?;
+    kernel.release_hook().map_err(named(Step::FinishNodes))?;
     Ok(interface)
 }
 
