@@ -164,7 +164,7 @@ fn while_a_script_hangs_the_client_still_hears_the_server() {
 }
 
 #[test]
-fn when_the_host_loses_its_address_the_connection_is_given_up_at_once() {
+fn when_the_host_has_lost_its_address_the_connection_is_given_up() {
     let _alone = alone();
     let folder = Folder::new();
     folder.write("script", "#!/bin/sh\n", 0o755);

@@ -32,6 +32,9 @@ use wait::Source;
 pub const REFUSAL_WAIT: Duration = Duration::from_secs(300);
 /// How long a tunnel must have held for the next wait to be a short one.
 pub const HELD: Duration = Duration::from_secs(60);
+/// How long this host may be without the address that the connection has here: a DHCP client that begins anew removes
+/// an address only to set it again.
+pub const ADDRESS_GRACE: Duration = Duration::from_secs(2);
 /// So long after it came up, a tunnel may be without a usable address; a keepalive that fails then is nothing to tell.
 const SETTLING: Duration = Duration::from_secs(5);
 
@@ -54,6 +57,8 @@ struct Attempt {
     timer: Option<Instant>,
     rest: VecDeque<Ipv4Addr>,
     up: Option<Up>,
+    /// Given up then, since this host has lost the connection's own end.
+    orphaned: Option<Instant>,
 }
 
 /// A tunnel that is up.
@@ -163,6 +168,11 @@ impl<'k> Client<'k> {
 
     fn handle_timer(&mut self, now: Instant) {
         match &mut self.phase {
+            Phase::Session(attempt) if attempt.orphaned.is_some_and(|instant| instant <= now) => {
+                let own = attempt.connection.own().unwrap_or(Ipv4Addr::UNSPECIFIED);
+                let actions = attempt.session.handle_close(Reason::AddressGone(own));
+                self.carry_out(actions, now);
+            }
             Phase::Session(attempt) if attempt.timer.is_some_and(|timer| timer <= now) => {
                 let actions = attempt.session.handle_timer(now);
                 self.carry_out(actions, now);
@@ -228,8 +238,12 @@ impl<'k> Client<'k> {
                 (AddressChange::Removed(address), Phase::Session(attempt))
                     if attempt.connection.own() == Some(address) =>
                 {
-                    let actions = attempt.session.handle_close(Reason::AddressGone(address));
-                    self.carry_out(actions, now);
+                    attempt.orphaned = Some(now + ADDRESS_GRACE);
+                }
+                (AddressChange::Added(address), Phase::Session(attempt))
+                    if attempt.connection.own() == Some(address) =>
+                {
+                    attempt.orphaned = None;
                 }
                 // What it waits for may have come.
                 (AddressChange::Added(_), Phase::Waiting { until, severity: Severity::Passing }) => {
@@ -281,7 +295,7 @@ impl<'k> Client<'k> {
 
     fn begin(&mut self, connection: Connection, rest: VecDeque<Ipv4Addr>, now: Instant) {
         let (session, actions) = Session::new(Rc::clone(&self.login), now);
-        let attempt = Attempt { connection, session, timer: None, rest, up: None };
+        let attempt = Attempt { connection, session, timer: None, rest, up: None, orphaned: None };
         self.phase = Phase::Session(Box::new(attempt));
         self.carry_out(actions, now);
     }

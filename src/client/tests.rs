@@ -77,6 +77,29 @@ fn a_new_address_of_this_host_ends_a_wait_but_not_one_after_a_refusal() {
 }
 
 #[test]
+fn an_address_that_is_set_again_at_once_does_no_harm() {
+    for (comes_back, expected) in [(true, None), (false, Some(Exit::Unavailable))] {
+        let listener = TcpListener::bind((OWN, 0)).unwrap();
+        let options = Options { reconnect: false, ..options(listener.local_addr().unwrap().port()) };
+        let mut kernel = kernel();
+        kernel.watch_addresses().unwrap();
+        kernel.lose_address(OWN);
+        if comes_back {
+            kernel.gain_address(OWN);
+        }
+        let mut client = client(&options, &mut kernel);
+        let now = Instant::now();
+        client.connect([OWN].into(), None, now);
+        let Phase::Session(attempt) = &mut client.phase else { panic!("it connects") };
+        attempt.connection.finish().unwrap();
+        client.handle_addresses(now);
+        client.handle_timer(now + ADDRESS_GRACE);
+        let ended = if let Phase::Ending(exit) = client.phase { Some(exit) } else { None };
+        assert_eq!(ended, expected);
+    }
+}
+
+#[test]
 fn once_a_tunnel_has_held_for_a_minute_the_next_wait_is_a_short_one() {
     for (held, short) in [(HELD.saturating_sub(Duration::from_secs(1)), false), (HELD, true)] {
         let listener = TcpListener::bind((OWN, 0)).unwrap();

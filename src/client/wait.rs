@@ -57,7 +57,7 @@ impl Client<'_> {
 
     fn next_timer(&self) -> Option<Instant> {
         let of_phase = match &self.phase {
-            Phase::Session(attempt) => attempt.timer,
+            Phase::Session(attempt) => [attempt.timer, attempt.orphaned].into_iter().flatten().min(),
             Phase::Waiting { until, .. } => Some(*until),
             Phase::Resolving(_) | Phase::Ending(_) => None,
         };
