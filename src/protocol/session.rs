@@ -31,7 +31,7 @@ pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// The same for the first packets, since a new interface has no usable address for about a second.
 const FIRST_KEEPALIVES: Duration = Duration::from_secs(1);
-const FIRST_KEEPALIVE_COUNT: u32 = 3;
+const FIRST_KEEPALIVE_COUNT: u32 = 5;
 
 /// Who logs in, and for what.
 pub struct Login {
