@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::net::Ipv4Addr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use dtcpclient::tunnel::{Carrier, Ends, Error, Settings, Tunnel};
@@ -215,6 +216,18 @@ fn whichever_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_pointed_the_
             assert!(is_empty(&kernel.borrow()));
         }
         assert_eq!(failures, calls, "{carrier:?}");
+    }
+}
+
+#[test]
+fn a_panic_takes_the_tunnel_down() {
+    for carrier in [GIF, UDP] {
+        let (kernel, shared) = Shared::new(rehearsal().0);
+        let mut shared = shared.when_up(|_| panic!("as a fault of ours would"));
+        let panicked =
+            catch_unwind(AssertUnwindSafe(|| Tunnel::new(&mut shared, settings(carrier)).make(bare())));
+        assert!(panicked.is_err());
+        assert!(is_empty(&kernel.borrow()));
     }
 }
 

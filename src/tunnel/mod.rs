@@ -111,6 +111,7 @@ impl<'k> Tunnel<'k> {
         if let Some(live) = self.find_again() {
             self.remove(&live);
         }
+        self.live = None;
     }
 
     /// The interface, while there is one.
@@ -159,8 +160,11 @@ impl<'k> Tunnel<'k> {
 
     fn build(&mut self, ends: Ends) -> Result<(), Error> {
         let mut live = self.create(ends)?;
+        // From here on it is taken down even where something panics.
+        self.live = Some(live.clone());
         if let Err(error) = self.set_up(&mut live) {
             self.remove(&live);
+            self.live = None;
             return Err(error);
         }
         info!("made {}, a tunnel to {}", live.interface, ends.destination.ip());
@@ -263,15 +267,16 @@ impl<'k> Tunnel<'k> {
         }
     }
 
-    /// Takes the live tunnel, under the name that its interface has now; `None` where there is none any more.
+    /// The live tunnel, under the name that its interface has now; `None` where there is none any more.
     fn find_again(&mut self) -> Option<Live> {
-        let live = self.live.take()?;
+        let live = self.live.clone()?;
         let ours = self.description();
-        let Some(interface) = identity::find_again(self.kernel, &live.interface, &ours) else {
+        let found = identity::find_again(self.kernel, &live.interface, &ours);
+        if found.is_none() {
             warn!("{} is gone: somebody else has removed it", live.interface);
-            return None;
-        };
-        Some(Live { interface, ..live })
+        }
+        self.live = found.map(|interface| Live { interface, ..live });
+        self.live.clone()
     }
 
     /// What marks the interface as this process's own.
