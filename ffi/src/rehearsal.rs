@@ -25,6 +25,9 @@ use nodes::Nodes;
 pub use nodes::{Ksocket, Node};
 use watch::Watch;
 
+/// The modules that there are. The kernel loads the node types by itself when one is made.
+const MODULES: [&str; 4] = ["if_gif", "ng_socket", "ng_iface", "ng_ksocket"];
+
 /// What the process may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -42,8 +45,8 @@ enum Place {
 pub struct Rehearsal {
     sink: Box<dyn FnMut(&str)>,
     place: Place,
-    gif_loaded: bool,
-    netgraph_loaded: bool,
+    /// What is loaded of [`MODULES`].
+    loaded: BTreeSet<&'static str>,
     interfaces: Interfaces,
     nodes: Nodes,
     /// Addresses that this host does not have; it has all others.
@@ -64,8 +67,7 @@ impl Rehearsal {
         Self {
             sink: Box::new(sink),
             place: Place::Root,
-            gif_loaded: true,
-            netgraph_loaded: true,
+            loaded: MODULES.into(),
             interfaces: Interfaces::default(),
             nodes: Nodes::default(),
             foreign: BTreeSet::new(),
@@ -80,7 +82,7 @@ impl Rehearsal {
     /// Has gif and netgraph as modules that are not loaded yet.
     #[must_use]
     pub fn without_modules(self) -> Self {
-        Self { gif_loaded: false, netgraph_loaded: false, ..self }
+        Self { loaded: BTreeSet::new(), ..self }
     }
 
     /// The process is not root's.

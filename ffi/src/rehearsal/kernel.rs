@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use super::interfaces::Kind;
 use super::watch::Watch;
-use super::{Place, Rehearsal, commands};
+use super::{MODULES, Place, Rehearsal, commands};
 use crate::abi::numbers::{
     SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFGMEMB, SIOCIFCREATE2, SIOCIFDESTROY,
     SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU, SIOCSIFPHYADDR,
@@ -26,12 +26,8 @@ impl Kernel for Rehearsal {
             if kernel.place != Place::Root {
                 return Err(Errno::EPERM);
             }
-            let loaded = match module {
-                "if_gif" => &mut kernel.gif_loaded,
-                "ng_socket" => &mut kernel.netgraph_loaded,
-                _ => return Err(Errno::ENOENT),
-            };
-            Ok(!std::mem::replace(loaded, true))
+            let module = MODULES.into_iter().find(|known| *known == module).ok_or(Errno::ENOENT)?;
+            Ok(kernel.loaded.insert(module))
         })?;
         if is_new {
             (self.sink)(&commands::load_module(module));
@@ -41,7 +37,7 @@ impl Kernel for Rehearsal {
 
     fn create_gif(&mut self) -> Result<InterfaceName> {
         self.change(SIOCIFCREATE2.name, |kernel| {
-            if !kernel.gif_loaded {
+            if !kernel.loaded.contains("if_gif") {
                 return Err(Errno::EINVAL);
             }
             let name = kernel.interfaces.create(Kind::Gif)?.name.clone();
@@ -66,7 +62,7 @@ impl Kernel for Rehearsal {
 
     fn open_netgraph(&mut self) -> Result<()> {
         self.look("socket(PF_NETGRAPH)", |kernel| {
-            if !kernel.netgraph_loaded {
+            if !kernel.loaded.contains("ng_socket") {
                 return Err(Errno::EAFNOSUPPORT);
             }
             match kernel.place {
