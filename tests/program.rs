@@ -16,6 +16,14 @@ fn rehearse(folder: &Folder, broker: &Broker, arguments: &[&str]) -> Process {
     Process::start(folder.client(&programs(), broker.port, &[&["--rehearse"], arguments].concat()))
 }
 
+/// A broker, and a client that has its tunnel from it.
+fn up(folder: &Folder, arguments: &[&str]) -> (Broker, Process) {
+    let broker = Broker::start(&programs(), folder, &[]);
+    let client = rehearse(folder, &broker, arguments);
+    client.wait_for("made gif0");
+    (broker, client)
+}
+
 /// Ends a client as an administrator does.
 fn stop(mut client: Process) -> String {
     let start = Instant::now();
@@ -104,10 +112,8 @@ fn a_sigusr1_tells_the_state() {
 #[test]
 fn with_l_it_comes_back_by_itself_after_the_broker_was_killed() {
     let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &[]);
+    let (broker, client) = up(&folder, &["-l"]);
     let port = broker.port;
-    let client = rehearse(&folder, &broker, &["-l"]);
-    client.wait_for("made gif0");
     broker.process.signal(Signal::SIGKILL);
     client.wait_for("trying again in");
     drop(broker);
@@ -121,9 +127,7 @@ fn with_l_it_comes_back_by_itself_after_the_broker_was_killed() {
 #[test]
 fn without_l_it_ends_when_the_broker_is_killed() {
     let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let mut client = rehearse(&folder, &broker, &[]);
-    client.wait_for("made gif0");
+    let (broker, mut client) = up(&folder, &[]);
     broker.process.signal(Signal::SIGKILL);
     let (status, output) = client.wait(DEADLINE);
     assert_eq!(status.code(), Some(69), "{output}");
@@ -133,12 +137,10 @@ fn without_l_it_ends_when_the_broker_is_killed() {
 #[test]
 fn a_sighup_ends_a_wait() {
     let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &[]);
+    let (broker, client) = up(&folder, &["-l"]);
     let port = broker.port;
-    let client = rehearse(&folder, &broker, &["-l"]);
-    client.wait_for("made gif0");
     drop(broker);
-    // By the third failure the wait is four seconds long.
+    // The fourth wait is eight seconds long.
     client.wait_for_count("trying again in", 4);
     let broker = Broker::start_on(port, &programs(), &folder, &[]);
     client.signal(Signal::SIGHUP);
@@ -162,10 +164,8 @@ fn a_refused_login_is_final() {
 #[test]
 fn once_a_login_has_worked_a_refused_one_is_waited_out() {
     let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &[]);
+    let (broker, client) = up(&folder, &["-l"]);
     let port = broker.port;
-    let client = rehearse(&folder, &broker, &["-l"]);
-    client.wait_for("made gif0");
     drop(broker);
     folder.write("auth", "127.0.0.1:me:changed\n", 0o600);
     let broker = Broker::start_on(port, &programs(), &folder, &[]);

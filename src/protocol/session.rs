@@ -259,12 +259,6 @@ impl Session {
         }
     }
 
-    /// Whether a tunnel is granted and the connection alive.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        matches!(self.state, State::Up)
-    }
-
     /// The time between the last answered ping and its answer.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
