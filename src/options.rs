@@ -167,24 +167,22 @@ fn tunnel_type() -> ValueParser {
         .into()
 }
 
-fn user_name(name: &str) -> Result<String, String> {
-    if !(1..=LONGEST_USER).contains(&name.len()) {
-        return Err(format!("a user name has 1 to {LONGEST_USER} bytes"));
-    }
-    if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("a user name has no white space or control characters".to_owned());
-    }
-    Ok(name.to_owned())
+fn user_name(word: &str) -> Result<String, String> {
+    name("a user name", word, LONGEST_USER)
 }
 
-fn server_name(name: &str) -> Result<String, String> {
-    if !(1..=LONGEST_SERVER).contains(&name.len()) {
-        return Err(format!("a server's name has 1 to {LONGEST_SERVER} bytes"));
+fn server_name(word: &str) -> Result<String, String> {
+    name("a server's name", word, LONGEST_SERVER)
+}
+
+fn name(what: &str, word: &str, longest: usize) -> Result<String, String> {
+    if !(1..=longest).contains(&word.len()) {
+        return Err(format!("{what} has 1 to {longest} bytes"));
     }
-    if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("a server's name has no white space or control characters".to_owned());
+    if word.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(format!("{what} has no white space or control characters"));
     }
-    Ok(name.to_owned())
+    Ok(word.to_owned())
 }
 
 fn login_name() -> Result<String, clap::Error> {
