@@ -3,10 +3,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::PollFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, socket};
 
@@ -33,9 +32,9 @@ pub enum Received {
 impl Connection {
     /// Begins to connect.
     pub fn open(peer: SocketAddrV4) -> io::Result<Self> {
-        let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None)?;
-        never_block_nor_inherit(&socket)?;
-        match connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &SockaddrIn::from(peer)) {
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
+        match connect(socket.as_raw_fd(), &SockaddrIn::from(peer)) {
             Ok(()) | Err(Errno::EINPROGRESS) => Ok(Self { stream: TcpStream::from(socket), peer, own: None }),
             Err(errno) => Err(errno.into()),
         }
@@ -91,10 +90,4 @@ impl Connection {
     pub fn send(&mut self, line: &str) -> io::Result<()> {
         self.stream.write_all(line.as_bytes())
     }
-}
-
-fn never_block_nor_inherit(socket: &OwnedFd) -> nix::Result<()> {
-    fcntl(socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    fcntl(socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    Ok(())
 }
