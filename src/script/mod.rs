@@ -6,6 +6,7 @@ mod runner;
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ use log::info;
 
 use crate::exit::Exit;
 use crate::options::Options;
-use crate::protocol::Offer;
+use crate::protocol::{InnerAddresses, Offer};
 pub use runner::{Limits, Runner, Way};
 
 /// Where the script finds its programs.
@@ -101,13 +102,8 @@ pub struct Facts {
 impl Facts {
     /// The facts of a tunnel that `offer` granted, over a connection from `myaddr`, on `interface`.
     #[must_use]
-    pub fn new(
-        options: &Options,
-        myaddr: std::net::Ipv4Addr,
-        offer: &Offer,
-        interface: &InterfaceName,
-    ) -> Self {
-        let inner = |pick: fn(crate::protocol::InnerAddresses) -> std::net::Ipv6Addr| {
+    pub fn new(options: &Options, myaddr: Ipv4Addr, offer: &Offer, interface: &InterfaceName) -> Self {
+        let inner = |pick: fn(InnerAddresses) -> Ipv6Addr| {
             offer.inner.map(pick).map(|address| address.to_string()).unwrap_or_default()
         };
         Self {

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -50,7 +50,7 @@ impl Process {
         let child = command.spawn()?;
         // The command holds the writing end of the pipe, which must be the child's alone.
         drop(command);
-        let output = File::from(std::os::fd::OwnedFd::from(output));
+        let output = File::from(OwnedFd::from(output));
         fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok(Self { child, output, line: Vec::new(), ended: false })
     }

@@ -123,18 +123,12 @@ impl Runner {
     pub fn handle_child(&mut self, now: Instant) {
         let Some(running) = &mut self.running else { return };
         match running.process.ended() {
-            Ok(None) => {}
-            Ok(Some(status)) => {
-                log_status(running.state, status);
-                self.running = None;
-                self.start_next(now);
-            }
-            Err(error) => {
-                error!("cannot wait for the script: {error}");
-                self.running = None;
-                self.start_next(now);
-            }
+            Ok(None) => return,
+            Ok(Some(status)) => log_status(running.state, status),
+            Err(error) => error!("cannot wait for the script: {error}"),
         }
+        self.running = None;
+        self.start_next(now);
     }
 
     /// When [`Runner::handle_timer`] is to be called.
