@@ -8,6 +8,7 @@ use ffi::errno::Errno;
 use ffi::kernel::{self, Outer};
 use ffi::name::InterfaceName;
 
+use super::GROUP;
 use crate::exit::Exit;
 
 /// A step of making, pointing or removing a tunnel.
@@ -55,7 +56,7 @@ impl fmt::Display for Step {
             Self::Bind(port) => write!(f, "bind to UDP port {port}"),
             Self::Connect(peer) => write!(f, "connect to {peer}"),
             Self::Describe => f.write_str("set the description"),
-            Self::JoinGroup => f.write_str("join the group dtcpclient"),
+            Self::JoinGroup => write!(f, "join the group {GROUP}"),
             Self::Point(outer) => {
                 write!(f, "set the outer addresses {} and {}", outer.source, outer.destination)
             }
@@ -125,8 +126,7 @@ impl Error {
         match (step, cause.errno, interface) {
             (Step::OpenNetgraph, Errno::EPROTONOSUPPORT, _) => Self::JailWithoutNetwork,
             // The control socket is open: what is not permitted is to load the module.
-            (Step::MakeNode(module), Errno::EPERM, _) => Self::ModuleForbidden(module),
-            (Step::MakeNode(module), Errno::ENOENT, _) => Self::NoModule(module, Errno::ENOENT),
+            (Step::MakeNode(module), Errno::EPERM | Errno::ENOENT, _) => Self::module(module, &cause),
             (Step::Bind(port), Errno::EADDRINUSE, _) => Self::PortInUse(port),
             (Step::Connect(peer), Errno::ENETUNREACH, _) => Self::NoRoute(peer),
             (Step::Point(outer), Errno::EADDRNOTAVAIL, Some(interface)) => {

@@ -6,18 +6,12 @@ use ffi::kernel::Kernel;
 use ffi::name::InterfaceName;
 
 use super::error::{Error, Step};
+use super::modules::{self, Missing};
 
-/// The module that brings gif(4).
-const MODULE: &str = "if_gif";
+/// A kernel without gif(4) says EINVAL.
+const MISSING: Missing = Missing { sign: Errno::EINVAL, module: "if_gif", companions: &[] };
 
-/// Makes a gif, loading the module where it is missing: a kernel without it says EINVAL.
+/// Makes a gif, loading the module where it is missing.
 pub fn make(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error> {
-    let made = match kernel.create_gif() {
-        Err(cause) if cause.errno == Errno::EINVAL => {
-            kernel.load_module(MODULE).map_err(|cause| Error::module(MODULE, &cause))?;
-            kernel.create_gif()
-        }
-        made => made,
-    };
-    made.map_err(|cause| Error::new(Step::Create, None, cause))
+    modules::call(kernel, Step::Create, &MISSING, |kernel| kernel.create_gif())
 }

@@ -8,6 +8,7 @@ mod error;
 mod gif;
 mod identity;
 pub mod leftovers;
+mod modules;
 mod netgraph;
 
 use std::net::{Ipv4Addr, SocketAddrV4};

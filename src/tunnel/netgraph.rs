@@ -8,12 +8,13 @@ use ffi::kernel::{self, IfaceNode, Kernel};
 use ffi::name::InterfaceName;
 
 use super::error::{Error, Step};
+use super::modules::{self, Missing};
 
-/// The module that brings the control socket.
-const MODULE: &str = "ng_socket";
-/// Those of the nodes. The kernel loads them by itself, but while it does so for the second, the interface of the
-/// first is there and down; and devd(8) takes a new interface that is down for one that wants no IPv6.
-const NODE_MODULES: [&str; 2] = ["ng_iface", "ng_ksocket"];
+/// A kernel without a control socket says EAFNOSUPPORT. The node types it loads by itself, but while it does so for the
+/// second, the interface of the first is there and down; and devd(8) takes a new interface that is down for one that
+/// wants no IPv6.
+const MISSING: Missing =
+    Missing { sign: Errno::EAFNOSUPPORT, module: "ng_socket", companions: &["ng_iface", "ng_ksocket"] };
 
 /// Makes the nodes, bound and connected, and gives the interface's name. A step that fails undoes the ones before it.
 pub fn make_nodes(kernel: &mut dyn Kernel, port: u16, peer: SocketAddrV4) -> Result<InterfaceName, Error> {
@@ -73,23 +74,8 @@ fn with_control_socket<T>(
     kernel: &mut dyn Kernel,
     work: impl FnOnce(&mut dyn Kernel) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    open(kernel)?;
+    modules::call(kernel, Step::OpenNetgraph, &MISSING, |kernel| kernel.open_netgraph())?;
     let result = work(kernel);
     kernel.close_netgraph();
     result
-}
-
-fn open(kernel: &mut dyn Kernel) -> Result<(), Error> {
-    let opened = match kernel.open_netgraph() {
-        Err(cause) if cause.errno == Errno::EAFNOSUPPORT => {
-            kernel.load_module(MODULE).map_err(|cause| Error::module(MODULE, &cause))?;
-            for module in NODE_MODULES {
-                // Where this is refused, the node cannot be made, and then it is told.
-                let _ = kernel.load_module(module);
-            }
-            kernel.open_netgraph()
-        }
-        opened => opened,
-    };
-    opened.map_err(|cause| Error::new(Step::OpenNetgraph, None, cause))
 }
