@@ -10,6 +10,19 @@ use ffi::kernel::IfaceNode;
 use ffi::name::InterfaceName;
 use zerocopy::FromBytes;
 
+/// The steps of netgraph that were also made where no bytes were written down.
+pub const NETGRAPH: [&str; 9] = [
+    "mkpeer . iface",
+    "getifname",
+    "mkpeer dtcp ksocket",
+    "bind",
+    "connect",
+    "getname",
+    "getpeername",
+    "nodeinfo of the ksocket",
+    "rmhook dtcp",
+];
+
 /// A scene, which starts from the state that the one before it left.
 pub struct Scene {
     pub title: String,

@@ -15,7 +15,7 @@ use ffi::{interface, route_socket};
 use zerocopy::{FromBytes, IntoBytes, transmute};
 
 use crate::RECORDINGS;
-use crate::parse::{Call, Event, Scene, Step, content, iface_node, ipv4, path, scenes};
+use crate::parse::{Call, Event, NETGRAPH, Scene, Step, content, iface_node, ipv4, path, scenes};
 
 /// A source that no interface of the recorder's host has.
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -24,19 +24,6 @@ const OUTER: Outer = Outer { source: Ipv4Addr::new(192, 0, 2, 1), destination: I
 const PORT: u16 = 4028;
 const GROUP: &str = "dtcp";
 const DESCRIPTION: &str = "dtcpclient";
-
-/// The steps of netgraph that were also made where no bytes were written down.
-const NETGRAPH: [&str; 9] = [
-    "mkpeer . iface",
-    "getifname",
-    "mkpeer dtcp ksocket",
-    "bind",
-    "connect",
-    "getname",
-    "getpeername",
-    "nodeinfo of the ksocket",
-    "rmhook dtcp",
-];
 
 #[test]
 fn the_rehearsal_does_what_the_kernel_did() {
