@@ -1,5 +1,4 @@
 //! How long to wait before the next attempt: longer after each failure, and never all clients at once.
-#![forbid(unsafe_code)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! What makes the program a daemon: detaching, and the pid file.
-#![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -44,7 +43,6 @@ fn pid_of(holder: Option<u32>) -> String {
 
 impl DaemonError {
     /// The exit status that says it.
-    #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::Running { .. } => Exit::TempFail,

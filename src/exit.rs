@@ -1,5 +1,4 @@
 //! Exit statuses, after sysexits(3).
-#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
@@ -51,13 +50,11 @@ impl Exit {
     ];
 
     /// The status as a number.
-    #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }
 
     /// The table as lines of text.
-    #[must_use]
     pub fn listing() -> String {
         Self::TABLE.iter().map(|(exit, meaning)| format!("  {:<3} {meaning}\n", exit.code())).collect()
     }

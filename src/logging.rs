@@ -1,5 +1,4 @@
 //! The log: standard error in the foreground, syslog(3) for a daemon.
-#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};

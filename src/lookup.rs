@@ -1,5 +1,4 @@
 //! Looking up the server's name beside the loop: the resolver may take minutes, and a signal must not wait for it.
-#![forbid(unsafe_code)]
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -28,7 +27,6 @@ impl Lookup {
     }
 
     /// What to poll for reading: it is ready when the look-up is done.
-    #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.done.as_fd()
     }

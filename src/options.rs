@@ -1,5 +1,4 @@
 //! The command line: every option of dtcpclient(8), its default and its range.
-#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
@@ -104,31 +103,26 @@ impl Options {
     }
 
     /// The user's name at the server.
-    #[must_use]
     pub fn user(&self) -> &str {
         self.user.as_deref().unwrap_or_default()
     }
 
     /// The script to run.
-    #[must_use]
     pub fn script(&self) -> &Path {
         self.script.as_deref().unwrap_or(Path::new(SCRIPT))
     }
 
     /// The file to look for the password in.
-    #[must_use]
     pub fn auth_file(&self) -> &Path {
         self.auth_file.as_deref().unwrap_or(Path::new(AUTH_FILE))
     }
 
     /// The pid file, where one is to be written: by a daemon, or because it was asked for.
-    #[must_use]
     pub fn pid_file(&self) -> Option<&Path> {
         self.pid_file.as_deref().or_else(|| self.daemon.then_some(Path::new(PID_FILE)))
     }
 
     /// What the server is told of our UDP port; `None` for a gif tunnel.
-    #[must_use]
     pub fn announcement(&self) -> Option<Announcement> {
         self.udp.then_some(match (self.nat_port, self.no_nat_check) {
             (Some(port), _) => Announcement::Port(port),
@@ -138,7 +132,6 @@ impl Options {
     }
 
     /// What is odd about the options, though they can be followed.
-    #[must_use]
     pub fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if self.nat_port.is_some() && !self.udp {

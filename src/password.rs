@@ -1,5 +1,4 @@
 //! The password: from the auth file, or from the terminal.
-#![forbid(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -73,7 +72,6 @@ pub enum PasswordError {
 
 impl PasswordError {
     /// The exit status that says it.
-    #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::Unreadable { .. }

@@ -1,5 +1,4 @@
 //! Asking for the password on the terminal, without echo.
-#![forbid(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -1,5 +1,4 @@
 //! Signals, turned into something that a loop can wait for.
-#![forbid(unsafe_code)]
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -57,7 +56,6 @@ impl Signals {
     }
 
     /// What to poll for reading.
-    #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.woken.as_fd()
     }

@@ -1,5 +1,4 @@
 //! From the command line to the client's loop: what can fail early fails before the program detaches.
-#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::io::{self, Write};

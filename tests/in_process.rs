@@ -1,6 +1,5 @@
 //! The client's loop in this process, on a rehearsed kernel but with real scripts: what the program does on FreeBSD,
 //! but for the kernel.
-#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;

@@ -1,5 +1,4 @@
 //! The manual page and the service script say of the program what the program itself says.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -1,5 +1,4 @@
 //! The program from outside: the real binary, rehearsing, against the broker in another process.
-#![forbid(unsafe_code)]
 
 use std::process::Command;
 use std::time::{Duration, Instant};

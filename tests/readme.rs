@@ -1,5 +1,4 @@
 //! The README says what the program says.
-#![forbid(unsafe_code)]
 
 use clap::CommandFactory;
 use dtcpclient::exit::Exit;

@@ -1,5 +1,4 @@
 //! Runs of the script: what it is given, how long it may take, what becomes of what it prints.
-#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::fs;

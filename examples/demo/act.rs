@@ -1,5 +1,4 @@
 //! What happens, once for each kind of tunnel, and what is to be seen of it.
-#![forbid(unsafe_code)]
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +14,7 @@ use crate::process::Process;
 use crate::stage::Stage;
 
 /// A run of the client, from its start to its end.
-pub struct Act {
+pub(crate) struct Act {
     title: &'static str,
     /// What the client is asked for, on its command line.
     options: &'static [&'static str],
@@ -34,7 +33,7 @@ pub struct Act {
 }
 
 /// IPv6 in IPv4, with a prefix for a network.
-pub const GIF: Act = Act {
+pub(crate) const GIF: Act = Act {
     title: "A network behind a gif(4) tunnel",
     options: &["-t", "network"],
     granted: "granted me network 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 2001:db8:1::/48 ip - -",
@@ -55,7 +54,7 @@ pub const GIF: Act = Act {
 };
 
 /// IPv6 in UDP, for one host.
-pub const UDP: Act = Act {
+pub(crate) const UDP: Act = Act {
     title: "A host behind a UDP tunnel, made of netgraph(4) nodes",
     options: &["-U", "-t", "host"],
     granted: "granted me host 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 - udp 4028 4028",
@@ -84,14 +83,14 @@ pub const UDP: Act = Act {
 };
 
 /// The broker, as far as an act has to do with it.
-pub struct Broker {
+pub(crate) struct Broker {
     pub port: String,
     pub events: Lines,
 }
 
 impl Act {
     /// Starts the client, and plays to its end.
-    pub fn play(
+    pub(crate) fn play(
         &self,
         stage: &mut Stage,
         broker: &Broker,

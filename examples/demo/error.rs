@@ -1,5 +1,4 @@
 //! What can be missing from the demonstration.
-#![forbid(unsafe_code)]
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +6,7 @@ use std::process::ExitStatus;
 
 /// Why the demonstration ends before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("cannot build the client and the broker: cargo ended with {0}")]
     Build(ExitStatus),
     #[error("there is no {}: run `cargo build --bin dtcpclient --example broker` first", .0.display())]

@@ -1,5 +1,4 @@
 //! The files that the client and the broker are given, in a folder that goes with the demonstration.
-#![forbid(unsafe_code)]
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -9,23 +8,23 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// The passwords' file: for the client and, in the same form, for the broker.
-pub const PASSWORDS: &str = "auth";
+pub(crate) const PASSWORDS: &str = "auth";
 /// What is in it.
-pub const PASSWORD_LINE: &str = "127.0.0.1:me:secret";
+pub(crate) const PASSWORD_LINE: &str = "127.0.0.1:me:secret";
 /// The client's script. A rehearsal checks it, and prints its command line.
-pub const SCRIPT: &str = "script";
+pub(crate) const SCRIPT: &str = "script";
 /// The client's pid file.
-pub const PID_FILE: &str = "pid";
+pub(crate) const PID_FILE: &str = "pid";
 
 /// The folder.
-pub struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     _removed_on_drop: TempDir,
 }
 
 impl Folder {
     /// Makes the folder, the passwords' file and the script.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("dtcpclient-demo").tempdir()?;
         // As the client sees it from inside, where a part of it is a symbolic link.
         let path = folder.path().canonicalize()?;
@@ -35,12 +34,12 @@ impl Folder {
     }
 
     /// Its full path.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The full path of one of its files.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }

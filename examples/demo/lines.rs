@@ -1,5 +1,4 @@
 //! What a program says, line by line, for a listener who does not wait for ever.
-#![forbid(unsafe_code)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -7,14 +6,14 @@ use std::thread;
 use std::time::Instant;
 
 /// The lines of one stream, read by a thread that ends with it.
-pub struct Lines {
+pub(crate) struct Lines {
     /// What they are called on the stage.
     pub label: &'static str,
     receiver: Receiver<String>,
 }
 
 impl Lines {
-    pub fn of(label: &'static str, stream: impl Read + Send + 'static) -> Self {
+    pub(crate) fn of(label: &'static str, stream: impl Read + Send + 'static) -> Self {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             let lines = BufReader::new(stream).lines();
@@ -25,7 +24,7 @@ impl Lines {
     }
 
     /// The next line.
-    pub fn next_by(&self, deadline: Instant) -> Result<String, RecvTimeoutError> {
+    pub(crate) fn next_by(&self, deadline: Instant) -> Result<String, RecvTimeoutError> {
         self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()))
     }
 }

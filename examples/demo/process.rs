@@ -1,5 +1,4 @@
 //! A program that is run.
-#![forbid(unsafe_code)]
 
 use std::io;
 use std::process::{Child, Command, Stdio};
@@ -11,14 +10,14 @@ use crate::error::Error;
 use crate::lines::Lines;
 
 /// A running program. Dropped before it has ended, it is killed.
-pub struct Process {
+pub(crate) struct Process {
     name: &'static str,
     child: Child,
 }
 
 impl Process {
     /// Starts a program without a terminal to ask on.
-    pub fn start(name: &'static str, command: &mut Command) -> Result<Self, Error> {
+    pub(crate) fn start(name: &'static str, command: &mut Command) -> Result<Self, Error> {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -27,12 +26,12 @@ impl Process {
         Ok(Self { name, child })
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// What it prints on standard output; once.
-    pub fn stdout(&mut self, label: &'static str) -> io::Result<Lines> {
+    pub(crate) fn stdout(&mut self, label: &'static str) -> io::Result<Lines> {
         self.child
             .stdout
             .take()
@@ -41,7 +40,7 @@ impl Process {
     }
 
     /// What it prints on standard error; once, and where that was piped.
-    pub fn stderr(&mut self, label: &'static str) -> io::Result<Lines> {
+    pub(crate) fn stderr(&mut self, label: &'static str) -> io::Result<Lines> {
         self.child
             .stderr
             .take()
@@ -49,20 +48,20 @@ impl Process {
             .ok_or(io::ErrorKind::BrokenPipe.into())
     }
 
-    pub fn send(&self, signal: Signal) -> io::Result<()> {
+    pub(crate) fn send(&self, signal: Signal) -> io::Result<()> {
         let pid = i32::try_from(self.child.id()).map_err(io::Error::other)?;
         Ok(kill(Pid::from_raw(pid), signal)?)
     }
 
     /// Checks the exit status of a process whose lines have ended. It keeps its pipes open for as long as it runs,
     /// so that there is nothing left to wait for.
-    pub fn expect_success(&mut self) -> Result<(), Error> {
+    pub(crate) fn expect_success(&mut self) -> Result<(), Error> {
         let status = self.child.wait()?;
         if status.success() { Ok(()) } else { Err(Error::Failed { who: self.name, status }) }
     }
 
     /// Ends it at once. Nothing is done to one that has been waited for.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

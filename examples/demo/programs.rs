@@ -1,5 +1,4 @@
 //! The client and the broker, built.
-#![forbid(unsafe_code)]
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use std::process::Command;
 use crate::error::Error;
 
 /// Where the two programs are.
-pub struct Programs {
+pub(crate) struct Programs {
     pub client: PathBuf,
     pub broker: PathBuf,
 }
@@ -16,7 +15,7 @@ pub struct Programs {
 impl Programs {
     /// Looks for them where cargo puts them: beside the examples, and among them. Under `cargo run`, which has built
     /// nothing but this example, builds them first.
-    pub fn find() -> Result<Self, Error> {
+    pub(crate) fn find() -> Result<Self, Error> {
         let demo = env::current_exe()?;
         let examples = demo.parent().unwrap_or(Path::new("."));
         let profile = examples.parent().unwrap_or(examples);

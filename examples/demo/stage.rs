@@ -1,5 +1,4 @@
 //! Where the story is told: each line is waited for, checked and shown.
-#![forbid(unsafe_code)]
 
 use std::io::{self, Stdout, Write};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ const SHOW: Duration = Duration::from_secs(15);
 const END: &str = "its end";
 
 /// The stage, on standard output.
-pub struct Stage {
+pub(crate) struct Stage {
     output: Stdout,
     opened: Instant,
     /// When the present step must have happened.
@@ -31,7 +30,7 @@ pub struct Stage {
 
 impl Stage {
     /// From here on, the time counts.
-    pub fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGHUP, SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
@@ -41,35 +40,35 @@ impl Stage {
     }
 
     /// Begins a part of the story.
-    pub fn act(&self, title: &str) -> io::Result<()> {
+    pub(crate) fn act(&self, title: &str) -> io::Result<()> {
         writeln!(&self.output, "\n{title}\n{}", "=".repeat(title.len()))
     }
 
     /// Begins the next step, and its time.
-    pub fn step(&mut self, heading: &str) -> io::Result<()> {
+    pub(crate) fn step(&mut self, heading: &str) -> io::Result<()> {
         self.deadline = (Instant::now() + STEP).min(self.opened + SHOW);
         writeln!(&self.output, "\n{heading}")
     }
 
     /// Shows a line.
-    pub fn say(&self, label: &str, line: &str) -> io::Result<()> {
+    pub(crate) fn say(&self, label: &str, line: &str) -> io::Result<()> {
         writeln!(&self.output, "    {label:<8} {line}")
     }
 
     /// The next line must be this one.
-    pub fn expect(&self, lines: &Lines, expected: &str) -> Result<(), Error> {
+    pub(crate) fn expect(&self, lines: &Lines, expected: &str) -> Result<(), Error> {
         let line = self.hear(lines, expected)?;
         if line == expected { Ok(()) } else { Err(other(lines, expected, line)) }
     }
 
     /// The next line must begin like this; gives the rest of it.
-    pub fn expect_with(&self, lines: &Lines, start: &str) -> Result<String, Error> {
+    pub(crate) fn expect_with(&self, lines: &Lines, start: &str) -> Result<String, Error> {
         let line = self.hear(lines, start)?;
         line.strip_prefix(start).map(str::to_owned).ok_or_else(|| other(lines, start, line.clone()))
     }
 
     /// One of the next lines must hold all these parts.
-    pub fn find(&self, lines: &Lines, parts: &[&str]) -> Result<(), Error> {
+    pub(crate) fn find(&self, lines: &Lines, parts: &[&str]) -> Result<(), Error> {
         let expected = parts.join(" ... ");
         loop {
             let line = self.hear(lines, &expected)?;
@@ -80,7 +79,7 @@ impl Stage {
     }
 
     /// There must be no further line.
-    pub fn expect_end(&self, lines: &Lines) -> Result<(), Error> {
+    pub(crate) fn expect_end(&self, lines: &Lines) -> Result<(), Error> {
         match self.hear(lines, END) {
             Err(Error::Ended { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -89,7 +88,7 @@ impl Stage {
     }
 
     /// Shows what comes to the end.
-    pub fn hear_out(&self, lines: &Lines) -> Result<(), Error> {
+    pub(crate) fn hear_out(&self, lines: &Lines) -> Result<(), Error> {
         loop {
             match self.hear(lines, END) {
                 Ok(_) => {}
@@ -100,7 +99,7 @@ impl Stage {
     }
 
     /// All has been shown.
-    pub fn close(&self) -> Result<(), Error> {
+    pub(crate) fn close(&self) -> Result<(), Error> {
         let seconds = self.opened.elapsed().as_secs_f64();
         Ok(writeln!(&self.output, "\nAll of it was seen, in {seconds:.2} s.")?)
     }

@@ -4,7 +4,6 @@
 //! a pointer, and that of [`Time`]. [`facts`] asserts every size, alignment, offset and number.
 //! Names are those of the C headers, in Rust's spelling. Integers are in host byte order, but for those of
 //! the socket addresses, which are in network byte order as in C.
-#![forbid(unsafe_code)]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -37,7 +36,6 @@ const INT: usize = size_of::<u32>();
 pub type Ifname = [u8; IFNAMSIZ];
 
 /// An interface's name as structs hold it.
-#[must_use]
 pub fn ifname(name: &InterfaceName) -> Ifname {
     fixed(name.as_str())
 }
@@ -52,7 +50,6 @@ pub(crate) fn fixed<const SIZE: usize>(text: &str) -> [u8; SIZE] {
 }
 
 /// The name in a struct, or at the start of any bytes that end it with a NUL or with themselves.
-#[must_use]
 pub fn interface_name(bytes: &[u8]) -> Option<InterfaceName> {
     let text = bytes.split(|&byte| byte == 0).next()?;
     InterfaceName::new(std::str::from_utf8(text).ok()?)
@@ -85,7 +82,6 @@ impl SockaddrIn {
     pub const NONE: Self = Self { sin_len: 0, sin_family: 0, sin_port: 0, sin_addr: 0, sin_zero: [0; 8] };
 
     /// This address and port.
-    #[must_use]
     pub fn new(address: Ipv4Addr, port: u16) -> Self {
         Self {
             sin_len: Self::LEN,
@@ -97,7 +93,6 @@ impl SockaddrIn {
     }
 
     /// The address that it names.
-    #[must_use]
     pub fn address(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(u32::from_be(self.sin_addr))
     }
@@ -125,7 +120,6 @@ impl SockaddrIn6 {
     const LEN: u8 = 28;
 
     /// This address without a port.
-    #[must_use]
     pub fn new(address: Ipv6Addr) -> Self {
         Self {
             sin6_len: Self::LEN,
@@ -150,7 +144,6 @@ pub struct Ifreq {
 
 impl Ifreq {
     /// A request that carries nothing but a name.
-    #[must_use]
     pub fn new(ifr_name: Ifname) -> Self {
         Self { ifr_name, ifr_ifru: FromZeros::new_zeroed() }
     }

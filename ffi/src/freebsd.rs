@@ -1,6 +1,7 @@
 //! FreeBSD's own kernel: the few calls that neither the standard library nor nix has.
 //!
 //! All `unsafe` of the project is here, behind functions that are safe to call. [`FreeBsd`] is made of them.
+#![expect(unsafe_code, reason = "the calls to the kernel")]
 
 mod kernel;
 mod witnesses;

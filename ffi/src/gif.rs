@@ -1,5 +1,4 @@
 //! gif(4): interfaces that carry IPv6 in IPv4.
-#![forbid(unsafe_code)]
 
 use crate::abi::ioctl::Call;
 use crate::abi::numbers::{SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFPHYADDR};
@@ -8,26 +7,22 @@ use crate::kernel::Outer;
 use crate::name::InterfaceName;
 
 /// Makes a gif with the lowest free unit number; [`created`] tells its name.
-#[must_use]
 pub fn create() -> Call<'static, Ifreq> {
     Call::new(SIOCIFCREATE2, Ifreq::new(fixed("gif")))
 }
 
 /// Asks for an interface of no kind. The kernel looks at the privilege first: EPERM without it, else EINVAL.
 /// Nothing is made.
-#[must_use]
 pub fn create_nothing() -> Call<'static, Ifreq> {
     Call::new(SIOCIFCREATE2, Ifreq::new(fixed("")))
 }
 
 /// The name of a new interface, from the argument as the kernel left it.
-#[must_use]
 pub fn created(answer: &Ifreq) -> Option<InterfaceName> {
     interface_name(&answer.ifr_name)
 }
 
 /// Gives a gif its outer addresses.
-#[must_use]
 pub fn point(gif: &InterfaceName, outer: Outer) -> Call<'static, InAliasreq> {
     let argument = InAliasreq {
         ifra_name: ifname(gif),
@@ -40,7 +35,6 @@ pub fn point(gif: &InterfaceName, outer: Outer) -> Call<'static, InAliasreq> {
 }
 
 /// Destroys a gif.
-#[must_use]
 pub fn destroy(gif: &InterfaceName) -> Call<'static, Ifreq> {
     Call::new(SIOCIFDESTROY, Ifreq::new(ifname(gif)))
 }

@@ -1,5 +1,4 @@
 //! What gif and ng interfaces have in common: description, group, MTU, flags, IPv6 and its addresses.
-#![forbid(unsafe_code)]
 
 use std::ffi::CStr;
 use std::net::Ipv6Addr;
@@ -21,7 +20,6 @@ use crate::kernel::Inner;
 use crate::name::InterfaceName;
 
 /// Sets the description. The kernel refuses one of more than `net.ifdescr_maxlen` bytes with ENAMETOOLONG.
-#[must_use]
 pub fn describe<'text>(interface: &InterfaceName, description: &'text CStr) -> Call<'text, Ifreq> {
     let text = description.to_bytes_with_nul();
     with_buffer(SIOCSIFDESCR, interface, text.as_ptr().expose_provenance(), text.len())
@@ -29,21 +27,18 @@ pub fn describe<'text>(interface: &InterfaceName, description: &'text CStr) -> C
 
 /// Asks for the description, which the kernel puts into `buffer` with a NUL if there is room; see
 /// [`description_size`]. An interface without one: ENOMSG.
-#[must_use]
 pub fn description<'buffer>(interface: &InterfaceName, buffer: &'buffer mut [u8]) -> Call<'buffer, Ifreq> {
     let length = buffer.len();
     with_buffer(SIOCGIFDESCR, interface, buffer.as_mut_ptr().expose_provenance(), length)
 }
 
 /// How many bytes the description has with its NUL. Where the buffer has fewer, nothing is in it.
-#[must_use]
 pub fn description_size(answer: &Ifreq) -> usize {
     let buffer: IfruBuffer = transmute!(answer.ifr_ifru);
     buffer.length
 }
 
 /// The description in a buffer, up to the NUL. What is not UTF-8 becomes U+FFFD.
-#[must_use]
 pub fn description_text(buffer: &[u8]) -> String {
     let text = buffer.split(|&byte| byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
@@ -84,7 +79,6 @@ pub fn count_members(group: &str) -> Result<Call<'static, Ifgroupreq>, Errno> {
 }
 
 /// Size of the list of a group's members, in bytes.
-#[must_use]
 pub fn members_size(answer: &Ifgroupreq) -> usize {
     usize::try_from(answer.ifgr_len).unwrap_or(usize::MAX)
 }
@@ -110,33 +104,28 @@ fn list<'a>(group: &str, ifgr_len: u32, start: usize) -> Result<Call<'a, Ifgroup
 }
 
 /// The names in a list of members. Entries that the kernel left empty are passed over.
-#[must_use]
 pub fn member_names(list: &[IfgReq]) -> Vec<InterfaceName> {
     list.iter().filter_map(|member| interface_name(&member.ifgrq_member)).collect()
 }
 
 /// Sets the MTU, in bytes. Out of range: EINVAL.
-#[must_use]
 pub fn set_mtu(interface: &InterfaceName, mtu: u16) -> Call<'static, Ifreq> {
     let mtu = IfruMtu { ifr_mtu: i32::from(mtu), rest: FromZeros::new_zeroed() };
     Call::new(SIOCSIFMTU, Ifreq { ifr_name: ifname(interface), ifr_ifru: transmute!(mtu) })
 }
 
 /// Asks for the flags; [`flags`] tells them.
-#[must_use]
 pub fn get_flags(interface: &InterfaceName) -> Call<'static, Ifreq> {
     Call::new(SIOCGIFFLAGS, Ifreq::new(ifname(interface)))
 }
 
 /// The flags, `IFF_*`, from the argument as the kernel left it.
-#[must_use]
 pub fn flags(answer: &Ifreq) -> u32 {
     let flags: IfruFlags = transmute!(answer.ifr_ifru);
     u32::from(flags.ifr_flagshigh) << 16 | u32::from(flags.ifr_flags)
 }
 
 /// Sets `IFF_UP` beside the flags that [`get_flags`] found.
-#[must_use]
 pub fn bring_up(interface: &InterfaceName, found: &Ifreq) -> Call<'static, Ifreq> {
     set_flags(interface, flags(found) | IFF_UP)
 }
@@ -154,14 +143,12 @@ fn halves(flags: u32) -> [u16; 2] {
 }
 
 /// Asks how neighbour discovery works on an interface. On an `AF_INET6` socket.
-#[must_use]
 pub fn get_neighbour_discovery(interface: &InterfaceName) -> Call<'static, In6Ndireq> {
     let ndi = NdIfinfo { timing: FromZeros::new_zeroed(), flags: 0, rest: FromZeros::new_zeroed() };
     Call::new(SIOCGIFINFO_IN6, In6Ndireq { ifname: ifname(interface), ndi })
 }
 
 /// Clears `ND6_IFF_IFDISABLED` in what [`get_neighbour_discovery`] found. On an `AF_INET6` socket.
-#[must_use]
 pub fn enable_ipv6(found: &In6Ndireq) -> Call<'static, In6Ndireq> {
     let mut argument = *found;
     argument.ndi.flags &= !ND6_IFF_IFDISABLED;
@@ -169,7 +156,6 @@ pub fn enable_ipv6(found: &In6Ndireq) -> Call<'static, In6Ndireq> {
 }
 
 /// Adds an address with its peer, for ever. On an `AF_INET6` socket.
-#[must_use]
 pub fn add_address(interface: &InterfaceName, inner: Inner) -> Call<'static, In6Aliasreq> {
     let for_ever = In6Addrlifetime {
         ia6t_expire: 0,
@@ -191,7 +177,6 @@ pub fn add_address(interface: &InterfaceName, inner: Inner) -> Call<'static, In6
 }
 
 /// Removes an address. Not on this interface: EADDRNOTAVAIL. On an `AF_INET6` socket.
-#[must_use]
 pub fn remove_address(interface: &InterfaceName, local: Ipv6Addr) -> Call<'static, In6Ifreq> {
     let address = In6IfruAddr { ifr_addr: SockaddrIn6::new(local), rest: FromZeros::new_zeroed() };
     Call::new(SIOCDIFADDR_IN6, In6Ifreq { ifr_name: ifname(interface), ifr_ifru: transmute!(address) })

@@ -2,7 +2,6 @@
 //!
 //! Each operation is one call to the kernel, so that a failure has one place and one undo.
 //! Behind the trait stand FreeBSD's kernel and the rehearsal.
-#![forbid(unsafe_code)]
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::os::fd::BorrowedFd;

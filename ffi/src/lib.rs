@@ -2,8 +2,6 @@
 //!
 //! [`kernel::Kernel`] is the seam: what the program asks for, in the program's words.
 
-#![warn(missing_docs)]
-
 pub mod abi;
 pub mod errno;
 #[cfg(target_os = "freebsd")]

@@ -3,7 +3,6 @@
 //! An iface node (`ng_iface(4)`) brings an interface; a ksocket node (`ng_ksocket(4)`) on its
 //! `inet6` hook is the UDP socket that its packets go through. A message goes to a node's address by sendto(2) on a control socket; what is wrong
 //! with it is that call's errno. Some commands have an answer, which recvfrom(2) then gives.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -42,13 +41,11 @@ pub struct Command {
 
 impl Command {
     /// Makes an iface node on our own hook.
-    #[must_use]
     pub fn make_iface() -> Self {
         Self::make_peer(".".to_owned(), "iface", OWN_HOOK, SILENT_HOOK)
     }
 
     /// Makes a UDP ksocket on an iface node.
-    #[must_use]
     pub fn make_ksocket(iface: &IfaceNode) -> Self {
         Self::make_peer(iface_path(iface), "ksocket", IPV6_HOOK, UDP_HOOK)
     }
@@ -62,32 +59,27 @@ impl Command {
     }
 
     /// Asks the iface node on our own hook for its interface's name; [`answered_name`] decodes the answer.
-    #[must_use]
     pub fn get_interface_name() -> Self {
         Self::new(OWN_HOOK.to_owned(), NGM_IFACE_COOKIE, NGM_IFACE_GET_IFNAME, "getifname", &[])
     }
 
     /// Binds an iface node's ksocket to a port, on all of the host's addresses.
-    #[must_use]
     pub fn bind(iface: &IfaceNode, port: u16) -> Self {
         Self::ksocket(iface, NGM_KSOCKET_BIND, "bind", SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))
     }
 
     /// Connects an iface node's ksocket.
-    #[must_use]
     pub fn connect(iface: &IfaceNode, peer: SocketAddrV4) -> Self {
         Self::ksocket(iface, NGM_KSOCKET_CONNECT, "connect", peer)
     }
 
     /// Takes our own hook off; the node on its other side stays.
-    #[must_use]
     pub fn remove_hook() -> Self {
         let arguments = NgmRmhook { ourhook: fixed(OWN_HOOK) };
         Self::generic(".".to_owned(), NGM_RMHOOK, "rmhook", arguments.as_bytes())
     }
 
     /// Shuts an iface node down, and its ksocket with it.
-    #[must_use]
     pub fn shut_down(iface: &IfaceNode) -> Self {
         Self::generic(iface_path(iface), NGM_SHUTDOWN, "shutdown", &[])
     }
@@ -106,13 +98,11 @@ impl Command {
     }
 
     /// The address for sendto(2): as many bytes of a `sockaddr_ng` as it uses.
-    #[must_use]
     pub fn address(&self) -> Vec<u8> {
         address(&self.path)
     }
 
     /// The message for sendto(2). An answer will carry the same token.
-    #[must_use]
     pub fn message(&self, token: u32) -> Vec<u8> {
         let header = NgMesg {
             version: NG_VERSION,
@@ -129,7 +119,6 @@ impl Command {
     }
 
     /// The arguments of the answer to this command, sent with `token`; `None` where this message is not it.
-    #[must_use]
     pub fn answer<'message>(&self, token: u32, message: &'message [u8]) -> Option<&'message [u8]> {
         let reply = Reply::decode(message)?;
         let ours = reply.token == token && reply.cookie == self.cookie && reply.command == self.number;
@@ -159,7 +148,6 @@ pub struct Reply<'message> {
 
 impl<'message> Reply<'message> {
     /// Reads a message; `None` where it is cut short, of another version, or no reply.
-    #[must_use]
     pub fn decode(message: &'message [u8]) -> Option<Self> {
         let (header, rest) = NgMesg::read_from_prefix(message).ok()?;
         let arguments = rest.get(..usize::try_from(header.arglen).ok()?)?;
@@ -174,7 +162,6 @@ impl<'message> Reply<'message> {
 }
 
 /// The name that an iface node answers [`Command::get_interface_name`] with.
-#[must_use]
 pub fn answered_name(arguments: &[u8]) -> Option<InterfaceName> {
     interface_name(arguments)
 }

@@ -3,7 +3,6 @@
 //! It says each change as the ifconfig(8), ngctl(8), kldload(8) or ping(8) command that would make it, and
 //! touches nothing. It can be put into every place where dtcpclient may find itself (a jail, a kernel without
 //! modules), and told to fail.
-#![forbid(unsafe_code)]
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -80,31 +79,26 @@ impl Rehearsal {
     }
 
     /// Has gif and netgraph as modules that are not loaded yet.
-    #[must_use]
     pub fn without_modules(self) -> Self {
         Self { loaded: BTreeSet::new(), ..self }
     }
 
     /// The process is not root's.
-    #[must_use]
     pub fn as_nobody(self) -> Self {
         Self { place: Place::Nobody, ..self }
     }
 
     /// The process is in a jail without a network stack of its own: it can make no tunnel.
-    #[must_use]
     pub fn in_jail(self) -> Self {
         Self { place: Place::Jail, ..self }
     }
 
     /// The process is in a vnet jail: it can load no module.
-    #[must_use]
     pub fn in_vnet_jail(self) -> Self {
         Self { place: Place::VnetJail, ..self }
     }
 
     /// The process is in a vnet jail, and what it needs is not loaded.
-    #[must_use]
     pub fn without_kldload(self) -> Self {
         self.without_modules().in_vnet_jail()
     }
@@ -153,13 +147,11 @@ impl Rehearsal {
 /// What is in it.
 impl Rehearsal {
     /// The interfaces, in the order in which they were made.
-    #[must_use]
     pub fn interfaces(&self) -> &[Interface] {
         self.interfaces.all()
     }
 
     /// Whether packets can flow through an interface: `IFF_DRV_RUNNING`.
-    #[must_use]
     pub fn is_running(&self, interface: &Interface) -> bool {
         match interface.kind {
             Kind::Gif => interface.outer.is_some_and(|outer| !self.foreign.contains(&outer.source)),
@@ -168,13 +160,11 @@ impl Rehearsal {
     }
 
     /// The iface nodes with their ksockets, in the order in which they were made.
-    #[must_use]
     pub fn nodes(&self) -> &[Node] {
         self.nodes.all()
     }
 
     /// How many calls there were.
-    #[must_use]
     pub fn calls(&self) -> u64 {
         self.calls
     }

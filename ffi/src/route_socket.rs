@@ -1,5 +1,4 @@
 //! route(4): what the kernel reports of the host's own addresses.
-#![forbid(unsafe_code)]
 
 use zerocopy::FromBytes;
 
@@ -12,7 +11,6 @@ const MSGLEN_SIZE: usize = size_of::<u16>();
 
 /// The IPv4 addresses that came and went, from what a read of a `PF_ROUTE` socket gave. Other messages, and
 /// all from the first that is cut short, are passed over.
-#[must_use]
 pub fn address_changes(mut bytes: &[u8]) -> Vec<AddressChange> {
     let mut changes = Vec::new();
     while let Some((message, rest)) = split_message(bytes) {

@@ -3,7 +3,6 @@
 //! To be run as root, on a host or in a vnet jail, where `lo0` has 127.0.0.1; without the privilege to make
 //! interfaces each test says so and passes. A test removes all that it has made. The modules that it has loaded stay.
 #![cfg(target_os = "freebsd")]
-#![forbid(unsafe_code)]
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::unix::process::CommandExt;

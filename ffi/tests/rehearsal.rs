@@ -1,5 +1,4 @@
 //! The kernel kept in memory: what it says, what it keeps, and how it fails.
-#![forbid(unsafe_code)]
 
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};

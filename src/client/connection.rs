@@ -1,5 +1,4 @@
 //! The TCP connection to the server, which never blocks.
-#![forbid(unsafe_code)]
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
@@ -10,7 +9,7 @@ use nix::poll::PollFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, socket};
 
 /// A connection that is made, or being made.
-pub struct Connection {
+pub(super) struct Connection {
     stream: TcpStream,
     peer: SocketAddrV4,
     /// This host's end, once it is made.
@@ -18,7 +17,7 @@ pub struct Connection {
 }
 
 /// What there was to receive.
-pub enum Received {
+pub(super) enum Received {
     /// So many bytes.
     Bytes(usize),
     /// Nothing yet.
@@ -31,7 +30,7 @@ pub enum Received {
 
 impl Connection {
     /// Begins to connect.
-    pub fn open(peer: SocketAddrV4) -> io::Result<Self> {
+    pub(super) fn open(peer: SocketAddrV4) -> io::Result<Self> {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
         match connect(socket.as_raw_fd(), &SockaddrIn::from(peer)) {
@@ -41,27 +40,27 @@ impl Connection {
     }
 
     /// What to poll.
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 
     /// What to poll it for.
-    pub fn events(&self) -> PollFlags {
+    pub(super) fn events(&self) -> PollFlags {
         if self.own.is_some() { PollFlags::POLLIN } else { PollFlags::POLLOUT }
     }
 
     /// The server's end.
-    pub fn peer(&self) -> SocketAddrV4 {
+    pub(super) fn peer(&self) -> SocketAddrV4 {
         self.peer
     }
 
     /// This host's end, once the connection is made.
-    pub fn own(&self) -> Option<Ipv4Addr> {
+    pub(super) fn own(&self) -> Option<Ipv4Addr> {
         self.own
     }
 
     /// Learns what became of the attempt to connect, and gives this host's end.
-    pub fn finish(&mut self) -> io::Result<Ipv4Addr> {
+    pub(super) fn finish(&mut self) -> io::Result<Ipv4Addr> {
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
@@ -75,7 +74,7 @@ impl Connection {
     }
 
     /// Takes what has come.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Received {
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Received {
         match self.stream.read(buffer) {
             Ok(0) => Received::Closed,
             Ok(length) => Received::Bytes(length),
@@ -87,7 +86,7 @@ impl Connection {
     }
 
     /// Sends a line. The kernel has room for many of ours: where it has none left, the server has long stopped reading.
-    pub fn send(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn send(&mut self, line: &str) -> io::Result<()> {
         self.stream.write_all(line.as_bytes())
     }
 }

@@ -1,5 +1,4 @@
 //! Why an attempt ended, what it means for the next one, and the exit status that says it.
-#![forbid(unsafe_code)]
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -48,7 +47,6 @@ pub enum Severity {
 
 impl Failure {
     /// What it means for the next attempt.
-    #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
             Self::Session(Reason::LoginRefused { .. } | Reason::BehindNat { .. }) => Severity::Refusal,
@@ -59,7 +57,6 @@ impl Failure {
     }
 
     /// The exit status that says it.
-    #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoAddress { .. } => Exit::NoHost,

@@ -1,5 +1,4 @@
 //! The line that SIGINFO asks for.
-#![forbid(unsafe_code)]
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};

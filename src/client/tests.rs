@@ -1,5 +1,4 @@
 //! What the loop decides, one step at a time.
-#![forbid(unsafe_code)]
 
 use super::*;
 use crate::protocol::offer::Asked;

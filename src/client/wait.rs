@@ -1,5 +1,4 @@
 //! The one place where the program waits.
-#![forbid(unsafe_code)]
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use super::{Client, Phase};
 
 /// Something that the client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(super) enum Source {
     /// A signal came.
     Signals,
     /// The look-up is done.

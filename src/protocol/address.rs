@@ -1,5 +1,4 @@
 //! Addresses that the server names, checked before anyone uses them.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -7,7 +6,6 @@ use std::str::FromStr;
 
 /// Whether `address` can be an outer end of a tunnel: unicast, and a loopback address only where the connection to
 /// the server is on loopback itself.
-#[must_use]
 pub fn is_outer(address: Ipv4Addr, on_loopback: bool) -> bool {
     let reserved = address.octets()[0] >= 240;
     let this_network = address.octets()[0] == 0;
@@ -15,7 +13,6 @@ pub fn is_outer(address: Ipv4Addr, on_loopback: bool) -> bool {
 }
 
 /// Whether `address` can be an inner end of a tunnel: IPv6 unicast that packets can be sent to from elsewhere.
-#[must_use]
 pub fn is_inner(address: Ipv6Addr) -> bool {
     !(address.is_unspecified()
         || address.is_loopback()

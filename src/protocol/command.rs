@@ -1,5 +1,4 @@
 //! What the client says.
-#![forbid(unsafe_code)]
 
 use super::TunnelType;
 use super::challenge::{MASK, Response};
@@ -36,14 +35,12 @@ pub enum Command {
 
 impl Command {
     /// The line with its CR LF, for the wire.
-    #[must_use]
     pub fn line(&self) -> String {
         let response = if let Self::Tunnel { response, .. } = self { response.digits() } else { "" };
         self.spell(response) + "\r\n"
     }
 
     /// The line for a log: without its end, and with the response masked.
-    #[must_use]
     pub fn masked(&self) -> String {
         self.spell(MASK)
     }

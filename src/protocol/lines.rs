@@ -1,5 +1,4 @@
 //! The stream of bytes, cut into lines.
-#![forbid(unsafe_code)]
 
 /// Why the bytes are no line of text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,6 @@
 //! The order in which a numbered network comes is inferred, and servers differ in what they add, so each word is known
 //! by what it looks like: an IPv6 address (the first is the client's, the second the server's), an IPv6 prefix, or a
 //! bare number, which is the server's UDP port. Anything else is ignored and told.
-#![forbid(unsafe_code)]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

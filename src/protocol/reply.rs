@@ -1,5 +1,4 @@
 //! What the server says.
-#![forbid(unsafe_code)]
 
 use super::text::clean;
 

@@ -1,5 +1,4 @@
 //! The three kinds of tunnel that a client can ask for.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +24,6 @@ impl TunnelType {
     pub const ALL: [Self; 3] = [Self::TunnelOnly, Self::Host, Self::Network];
 
     /// The word for it on the command line and on the wire.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::TunnelOnly => "tunnelonly",

@@ -1,5 +1,4 @@
 //! One run of the script: a child process in a group of its own, and what it prints.
-#![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,7 +19,7 @@ use crate::protocol::text::{self, clean};
 const LONGEST_LINE: usize = text::LONGEST;
 
 /// A running script. Dropped before it has ended, it is killed.
-pub struct Process {
+pub(super) struct Process {
     child: Child,
     output: File,
     /// What it printed after its last end of line.
@@ -30,7 +29,7 @@ pub struct Process {
 
 impl Process {
     /// Starts the script: directly, not through a shell, and with an environment of ours.
-    pub fn start(program: &Path, state: State, facts: &Facts) -> io::Result<Self> {
+    pub(super) fn start(program: &Path, state: State, facts: &Facts) -> io::Result<Self> {
         let (output, input) = io::pipe()?;
         let mut command = Command::new(program);
         command
@@ -56,12 +55,12 @@ impl Process {
     }
 
     /// What to poll for reading.
-    pub fn output(&self) -> BorrowedFd<'_> {
+    pub(super) fn output(&self) -> BorrowedFd<'_> {
         self.output.as_fd()
     }
 
     /// Logs what has been printed since the last call; `false` once nothing more can come.
-    pub fn log_output(&mut self) -> bool {
+    pub(super) fn log_output(&mut self) -> bool {
         let mut buffer = [0; 4096];
         match self.output.read(&mut buffer) {
             Ok(0) => false,
@@ -90,7 +89,7 @@ impl Process {
     }
 
     /// The status, once it has ended; then its last output is logged as well.
-    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
         if status.is_some() && !self.ended {
             self.ended = true;
@@ -111,7 +110,7 @@ impl Process {
     }
 
     /// Sends a signal to the script and to what it has started in its group.
-    pub fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         if let Ok(group) = i32::try_from(self.child.id()) {
             // It may have ended meanwhile.
             let _ = killpg(Pid::from_raw(group), signal);

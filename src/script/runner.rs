@@ -1,5 +1,4 @@
 //! Runs of the script beside the client's loop, one after the other.
-#![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -69,7 +68,6 @@ pub struct Runner {
 
 impl Runner {
     /// Runs `program`, or nothing where there is none.
-    #[must_use]
     pub fn new(program: Option<PathBuf>, way: Way, limits: Limits) -> Self {
         Self { program, way, limits, end_by: None, waiting: VecDeque::new(), running: None }
     }
@@ -89,7 +87,6 @@ impl Runner {
     }
 
     /// Whether nothing runs or waits to be run.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_empty()
     }
@@ -107,7 +104,6 @@ impl Runner {
     }
 
     /// What to poll for reading, while a script runs and may still print.
-    #[must_use]
     pub fn output(&self) -> Option<BorrowedFd<'_>> {
         self.running.as_ref().filter(|running| !running.silent).map(|running| running.process.output())
     }
@@ -132,7 +128,6 @@ impl Runner {
     }
 
     /// When [`Runner::handle_timer`] is to be called.
-    #[must_use]
     pub fn timer(&self) -> Option<Instant> {
         self.running.as_ref().map(|running| running.deadline)
     }

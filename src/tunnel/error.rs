@@ -1,5 +1,4 @@
 //! What can go wrong with a tunnel, in words that say what to do.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddrV4};
@@ -120,7 +119,6 @@ pub enum Error {
 
 impl Error {
     /// What it means that the kernel refused a step.
-    #[must_use]
     pub fn new(step: Step, interface: Option<&InterfaceName>, cause: kernel::Error) -> Self {
         let interface = interface.cloned();
         match (step, cause.errno, interface) {
@@ -138,7 +136,6 @@ impl Error {
     }
 
     /// What it means that a module could not be loaded.
-    #[must_use]
     pub fn module(module: &'static str, cause: &kernel::Error) -> Self {
         match cause.errno {
             Errno::EPERM => Self::ModuleForbidden(module),
@@ -147,13 +144,11 @@ impl Error {
     }
 
     /// Whether trying again cannot help.
-    #[must_use]
     pub fn is_lasting(&self) -> bool {
         matches!(self, Self::NoModule(..)) || self.exit() == Exit::NoPermission
     }
 
     /// The exit status that says it.
-    #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::NotPermitted(..) | Self::JailWithoutNetwork | Self::ModuleForbidden(_) => {

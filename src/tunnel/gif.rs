@@ -1,5 +1,4 @@
 //! The gif of a tunnel without UDP.
-#![forbid(unsafe_code)]
 
 use ffi::errno::Errno;
 use ffi::kernel::Kernel;
@@ -12,6 +11,6 @@ use super::modules::{self, Missing};
 const MISSING: Missing = Missing { sign: Errno::EINVAL, module: "if_gif", companions: &[] };
 
 /// Makes a gif, loading the module where it is missing.
-pub fn make(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error> {
+pub(super) fn make(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error> {
     modules::call(kernel, Step::Create, &MISSING, |kernel| kernel.create_gif())
 }

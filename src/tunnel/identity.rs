@@ -1,5 +1,4 @@
 //! How a process knows its own interface among others: by the description that it gave it.
-#![forbid(unsafe_code)]
 
 use ffi::errno::Errno;
 use ffi::kernel::Kernel;
@@ -8,14 +7,12 @@ use ffi::name::InterfaceName;
 use super::GROUP;
 
 /// The description of the interface of process `pid`, with a tunnel to `server`.
-#[must_use]
-pub fn description(server: &str, pid: u32) -> String {
+pub(super) fn description(server: &str, pid: u32) -> String {
     format!("dtcpclient: {server}, pid {pid}")
 }
 
 /// The process that a description names; `None` where it is none of ours.
-#[must_use]
-pub fn owner(description: &str) -> Option<u32> {
+pub(super) fn owner(description: &str) -> Option<u32> {
     let (_, pid) = description.strip_prefix("dtcpclient: ")?.rsplit_once(", pid ")?;
     pid.parse().ok()
 }
@@ -23,7 +20,7 @@ pub fn owner(description: &str) -> Option<u32> {
 /// The name that the interface `was` has now, since anyone may rename or destroy it; `None` where it is gone.
 ///
 /// A kernel that cannot be asked is taken to have left it alone.
-pub fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &str) -> Option<InterfaceName> {
+pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &str) -> Option<InterfaceName> {
     let described = match kernel.description(was) {
         Ok(description) if description == ours => return Some(was.clone()),
         Ok(description) => Some(description),

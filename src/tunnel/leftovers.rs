@@ -1,5 +1,4 @@
 //! What a run that was killed has left behind.
-#![forbid(unsafe_code)]
 
 use ffi::errno::Errno;
 use ffi::kernel::{self, IfaceNode, Kernel};
@@ -37,7 +36,6 @@ fn remove_one(kernel: &mut dyn Kernel, interface: &InterfaceName) -> kernel::Res
 
 /// Whether a process exists. The one that asks does not count: what bears its own pid was left by an earlier process
 /// of that number.
-#[must_use]
 pub fn lives(pid: u32) -> bool {
     let Ok(raw) = i32::try_from(pid) else { return false };
     let exists =

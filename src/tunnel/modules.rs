@@ -1,5 +1,4 @@
 //! Kernel modules: a call that shows that one is missing is made again once it is loaded.
-#![forbid(unsafe_code)]
 
 use ffi::errno::Errno;
 use ffi::kernel::{self, Kernel};
@@ -7,7 +6,7 @@ use ffi::kernel::{self, Kernel};
 use super::error::{Error, Step};
 
 /// How it shows that a module is missing, and what to load then.
-pub struct Missing {
+pub(super) struct Missing {
     /// What a call fails with.
     pub sign: Errno,
     /// The module.
@@ -17,7 +16,7 @@ pub struct Missing {
 }
 
 /// Makes a call, and makes it again where a module was missing and is loaded now.
-pub fn call<T>(
+pub(super) fn call<T>(
     kernel: &mut dyn Kernel,
     step: Step,
     missing: &Missing,

@@ -1,5 +1,4 @@
 //! The nodes of a UDP tunnel: an iface node, and on its `inet6` hook a ksocket.
-#![forbid(unsafe_code)]
 
 use std::net::SocketAddrV4;
 
@@ -17,7 +16,11 @@ const MISSING: Missing =
     Missing { sign: Errno::EAFNOSUPPORT, module: "ng_socket", companions: &["ng_iface", "ng_ksocket"] };
 
 /// Makes the nodes, bound and connected, and gives the interface's name. A step that fails undoes the ones before it.
-pub fn make_nodes(kernel: &mut dyn Kernel, port: u16, peer: SocketAddrV4) -> Result<InterfaceName, Error> {
+pub(super) fn make_nodes(
+    kernel: &mut dyn Kernel,
+    port: u16,
+    peer: SocketAddrV4,
+) -> Result<InterfaceName, Error> {
     with_control_socket(kernel, |kernel| {
         kernel.make_iface_node().map_err(|cause| Error::new(Step::MakeNode("ng_iface"), None, cause))?;
         finish_nodes(kernel, port, peer).inspect_err(|_| {
@@ -43,7 +46,7 @@ fn finish_nodes(kernel: &mut dyn Kernel, port: u16, peer: SocketAddrV4) -> Resul
 }
 
 /// Connects the ksocket of a live tunnel again: to another peer, or to the same from a new source address.
-pub fn reconnect(
+pub(super) fn reconnect(
     kernel: &mut dyn Kernel,
     interface: &InterfaceName,
     node: &IfaceNode,
@@ -57,7 +60,7 @@ pub fn reconnect(
 }
 
 /// Shuts an iface node down, and with it the interface, the ksocket and its port.
-pub fn shut_down(kernel: &mut dyn Kernel, node: &IfaceNode) -> kernel::Result<()> {
+pub(super) fn shut_down(kernel: &mut dyn Kernel, node: &IfaceNode) -> kernel::Result<()> {
     kernel.open_netgraph()?;
     let result = kernel.shut_down_node(node);
     kernel.close_netgraph();
@@ -65,7 +68,7 @@ pub fn shut_down(kernel: &mut dyn Kernel, node: &IfaceNode) -> kernel::Result<()
 }
 
 /// Whether this process may use netgraph at all; loads the module if need be.
-pub fn check(kernel: &mut dyn Kernel) -> Result<(), Error> {
+pub(super) fn check(kernel: &mut dyn Kernel) -> Result<(), Error> {
     with_control_socket(kernel, |_| Ok(()))
 }
 

@@ -1,5 +1,4 @@
 //! Sessions in virtual time: the client's session against a model of a server, hours of it in milliseconds.
-#![forbid(unsafe_code)]
 
 mod model;
 

@@ -1,5 +1,4 @@
 //! A model of the server and of the wire, in virtual time.
-#![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -9,10 +8,10 @@ use std::time::{Duration, Instant};
 use dtcpclient::protocol::{Action, Reason, Session};
 use zeroize::Zeroizing;
 
-pub use dtcpclient::protocol::Login;
+pub(crate) use dtcpclient::protocol::Login;
 
 /// Who logs in, unless a test says otherwise.
-pub fn login() -> Login {
+pub(crate) fn login() -> Login {
     Login {
         user: "foo".to_owned(),
         password: Zeroizing::new(b"bar".to_vec()),
@@ -24,7 +23,7 @@ pub fn login() -> Login {
 
 /// What goes wrong, and when (counted from the first attempt to connect).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     NoConnection,
     MuteBeforeGreeting,
@@ -36,7 +35,7 @@ pub enum Fault {
 
 /// How the server behaves.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub(crate) struct Server {
     /// One way, on the wire.
     pub latency: Duration,
     /// An empty line is not sent.
@@ -78,7 +77,7 @@ impl Server {
 
 /// What the session asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub(crate) enum Seen {
     Sent(String),
     Tunnel,
     KeepNatOpen,
@@ -94,7 +93,7 @@ enum Event {
     CloseByServer,
 }
 
-pub struct World {
+pub(crate) struct World {
     pub session: Session,
     server: Server,
     start: Instant,
@@ -106,7 +105,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(login: Login, server: Server) -> Self {
+    pub(crate) fn new(login: Login, server: Server) -> Self {
         let start = Instant::now();
         let (session, actions) = Session::new(Rc::new(login), start);
         let mut world =
@@ -128,7 +127,7 @@ impl World {
     }
 
     /// Lets virtual time pass.
-    pub fn run_for(&mut self, time: Duration) {
+    pub(crate) fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
         while self.closed().is_none() {
             let next_event = self.wire.front().map(|(at, _)| *at);
@@ -149,17 +148,17 @@ impl World {
         self.now = end;
     }
 
-    pub fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.now - self.start
     }
 
-    pub fn quit(&mut self) {
+    pub(crate) fn quit(&mut self) {
         let actions = self.session.quit(self.now);
         self.carry_out(actions);
     }
 
     /// Bytes that come from nowhere.
-    pub fn hear(&mut self, bytes: &[u8]) {
+    pub(crate) fn hear(&mut self, bytes: &[u8]) {
         if self.closed().is_none() {
             let actions = self.session.handle_bytes(bytes, self.now);
             self.carry_out(actions);
@@ -167,25 +166,25 @@ impl World {
     }
 
     /// The connection ends, whatever the server would have said.
-    pub fn break_off(&mut self, reason: Reason) {
+    pub(crate) fn break_off(&mut self, reason: Reason) {
         let actions = self.session.handle_close(reason);
         self.carry_out(actions);
     }
 
-    pub fn seen(&self) -> &[(Duration, Seen)] {
+    pub(crate) fn seen(&self) -> &[(Duration, Seen)] {
         &self.seen
     }
 
-    pub fn times_of(&self, which: impl Fn(&Seen) -> bool) -> Vec<Duration> {
+    pub(crate) fn times_of(&self, which: impl Fn(&Seen) -> bool) -> Vec<Duration> {
         self.seen.iter().filter(|(_, seen)| which(seen)).map(|(at, _)| *at).collect()
     }
 
-    pub fn tunnels(&self) -> usize {
+    pub(crate) fn tunnels(&self) -> usize {
         self.times_of(|seen| *seen == Seen::Tunnel).len()
     }
 
     /// When the session ended, and why.
-    pub fn closed(&self) -> Option<(Duration, Reason)> {
+    pub(crate) fn closed(&self) -> Option<(Duration, Reason)> {
         self.seen.iter().find_map(|(at, seen)| match seen {
             Seen::Closed(reason) => Some((*at, reason.clone())),
             _ => None,

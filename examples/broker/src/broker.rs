@@ -1,5 +1,4 @@
 //! The broker: what its connections share, and the loop that accepts them.
-#![forbid(unsafe_code)]
 
 use std::fmt::Arguments;
 use std::fs::File;
@@ -21,7 +20,7 @@ use crate::users::{Users, hex};
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What all connections share.
-pub struct Broker {
+pub(crate) struct Broker {
     pub options: Options,
     pub users: Users,
     pool: Mutex<Pool>,
@@ -30,13 +29,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub fn new(options: Options, users: Users, events: Box<dyn Write + Send>) -> io::Result<Self> {
+    pub(crate) fn new(options: Options, users: Users, events: Box<dyn Write + Send>) -> io::Result<Self> {
         let pool = Mutex::new(Pool::new(options.tunnels, options.udp.first_port));
         Ok(Self { options, users, pool, events: Mutex::new(events), random: File::open("/dev/urandom")? })
     }
 
     /// Serves every connection in a thread of its own until `stop` is readable, then waits until all have ended.
-    pub fn serve(&self, listener: &TcpListener, stop: &(impl AsFd + Sync)) -> io::Result<()> {
+    pub(crate) fn serve(&self, listener: &TcpListener, stop: &(impl AsFd + Sync)) -> io::Result<()> {
         // A client that left between the poll and the accept must not block the loop.
         listener.set_nonblocking(true)?;
         thread::scope(|scope| {
@@ -58,14 +57,14 @@ impl Broker {
     }
 
     /// A fresh challenge. Not from a seeded generator: whoever can guess one can replay a response to it.
-    pub fn challenge(&self) -> io::Result<String> {
+    pub(crate) fn challenge(&self) -> io::Result<String> {
         let mut bytes = [0; 16];
         (&self.random).read_exact(&mut bytes)?;
         Ok(hex(&bytes))
     }
 
     /// Makes a tunnel between two addresses; none if everything is taken, or the operator's program fails.
-    pub fn begin(&self, request: &Request, me: Ipv4Addr, her: Ipv4Addr) -> Option<Tunnel> {
+    pub(crate) fn begin(&self, request: &Request, me: Ipv4Addr, her: Ipv4Addr) -> Option<Tunnel> {
         let udp = request.transport != Transport::Ip;
         let share = locked(&self.pool).take(request.user, udp)?;
         let tunnel = Tunnel::new(request, me, her, share, &self.options.addresses);
@@ -77,7 +76,7 @@ impl Broker {
     }
 
     /// Ends a tunnel; only then may others have what it held.
-    pub fn end(&self, tunnel: &Tunnel) {
+    pub(crate) fn end(&self, tunnel: &Tunnel) {
         self.run(tunnel, "down");
         locked(&self.pool).free(&tunnel.share);
     }
@@ -95,7 +94,7 @@ impl Broker {
     }
 
     /// Tells whoever follows the broker what has happened. Never a password or a response.
-    pub fn event(&self, event: Arguments) {
+    pub(crate) fn event(&self, event: Arguments) {
         let mut events = locked(&self.events);
         // Nobody may be following, and that must not end the tunnels.
         let _ = writeln!(events, "{event}").and_then(|()| events.flush());

@@ -23,7 +23,6 @@
 //!
 //! Read on in `session` (what is answered to what), then `tunnel` (the words of an answer), `pool` (who gets
 //! which addresses and port), `users` (the login) and `lines` (the socket).
-#![forbid(unsafe_code)]
 
 mod broker;
 mod lines;
@@ -61,7 +60,6 @@ enum Error {
 }
 
 /// Reads the command line, and serves until a signal ends it.
-#[must_use]
 pub fn main() -> ExitCode {
     match run(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,4 @@
 //! A client's connection as lines, and the one place where a thread waits.
-#![forbid(unsafe_code)]
 
 use std::io::{self, Read, Write};
 use std::mem;
@@ -17,7 +16,7 @@ const LONGEST_LINE: usize = 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What ended a wait.
-pub enum Woken {
+pub(crate) enum Woken {
     Ready,
     /// The deadline has passed.
     Late,
@@ -28,7 +27,7 @@ pub enum Woken {
 /// Waits until there is something to read, or accept; no deadline waits for ever.
 ///
 /// `stop` becomes readable when the broker is to end, and nobody reads from it: it wakes every thread.
-pub fn wait(source: &impl AsFd, stop: &impl AsFd, deadline: Option<Instant>) -> io::Result<Woken> {
+pub(crate) fn wait(source: &impl AsFd, stop: &impl AsFd, deadline: Option<Instant>) -> io::Result<Woken> {
     loop {
         let timeout = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
             None => PollTimeout::NONE,
@@ -48,7 +47,7 @@ pub fn wait(source: &impl AsFd, stop: &impl AsFd, deadline: Option<Instant>) -> 
 }
 
 /// What a client has to say.
-pub enum Heard {
+pub(crate) enum Heard {
     /// A line, without its end.
     Line(String),
     /// A line that is too long, or no text.
@@ -62,7 +61,7 @@ pub enum Heard {
 }
 
 /// A connection, read and written in lines.
-pub struct Lines {
+pub(crate) struct Lines {
     stream: TcpStream,
     /// Read, but not yet part of a whole line.
     pending: Vec<u8>,
@@ -71,7 +70,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    pub fn new(stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         // The BSDs pass the listener's mode on to the connection.
         stream.set_nonblocking(false)?;
         stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
@@ -79,12 +78,12 @@ impl Lines {
     }
 
     /// Sends a line; CR LF is added.
-    pub fn say(&mut self, line: &str) -> io::Result<()> {
+    pub(crate) fn say(&mut self, line: &str) -> io::Result<()> {
         self.stream.write_all(format!("{line}\r\n").as_bytes())
     }
 
     /// The client's next line, ended with CR LF or LF.
-    pub fn hear(&mut self, deadline: Instant, stop: &impl AsFd) -> io::Result<Heard> {
+    pub(crate) fn hear(&mut self, deadline: Instant, stop: &impl AsFd) -> io::Result<Heard> {
         loop {
             if let Some(line) = self.take_line() {
                 return Ok(line);

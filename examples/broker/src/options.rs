@@ -1,5 +1,4 @@
 //! The command line.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
@@ -15,7 +14,7 @@ use clap::{Args, Parser, ValueEnum};
 /// It makes no tunnel itself: see --exec.
 #[derive(Debug, Parser)]
 #[command(name = "broker", after_long_help = EVENTS)]
-pub struct Options {
+pub(crate) struct Options {
     /// Where to listen; port 0 takes any free one, and the first line on stdout names it
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:20200")]
     pub listen: SocketAddrV4,
@@ -74,7 +73,7 @@ SIGTERM and SIGINT end it: every connection is closed, every tunnel ends as usua
 /// The addresses in the broker's answers.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Addresses")]
-pub struct Addresses {
+pub(crate) struct Addresses {
     /// The client's IPv4 address to answer, to pretend a NAT [default: the one that is seen]
     #[arg(long, value_name = "ADDR")]
     pub me: Option<Ipv4Addr>,
@@ -107,7 +106,7 @@ pub struct Addresses {
 /// Tunnels in UDP.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "UDP tunnels")]
-pub struct Udp {
+pub(crate) struct Udp {
     /// The first of the UDP ports; every tunnel gets the lowest one that is free
     #[arg(long = "udp-ports", value_name = "FIRST", default_value_t = 4028, value_parser = clap::value_parser!(u16).range(1..))]
     pub first_port: u16,
@@ -124,7 +123,7 @@ pub struct Udp {
 /// What is routed through a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lowercase")]
-pub enum TunnelType {
+pub(crate) enum TunnelType {
     /// Nothing: no inner addresses
     TunnelOnly,
     /// One address at each end
@@ -145,7 +144,7 @@ impl fmt::Display for TunnelType {
 
 /// How an IPv6 address is written in an answer.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum AddressForm {
+pub(crate) enum AddressForm {
     /// `2001:0db8::0006`
     Padded,
     /// `2001:db8::6` (RFC 5952)
@@ -154,7 +153,7 @@ pub enum AddressForm {
 
 /// The inner addresses of the two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HostAddresses {
+pub(crate) struct HostAddresses {
     /// The client's.
     pub me: Ipv6Addr,
     /// The server's.
@@ -172,7 +171,7 @@ impl FromStr for HostAddresses {
 
 /// An IPv6 prefix; its host bits are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix {
+pub(crate) struct Prefix {
     pub address: Ipv6Addr,
     /// In bits, 1 to 128.
     pub length: u8,

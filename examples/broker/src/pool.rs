@@ -1,5 +1,4 @@
 //! What there is a limited number of: tunnels, and UDP ports.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 
@@ -7,7 +6,7 @@ use std::collections::BTreeSet;
 ///
 /// A place is what a tunnel's inner addresses are derived from. It stays its first user's for good, so that a
 /// user who comes back finds the same addresses, and no two live tunnels ever share any.
-pub struct Pool {
+pub(crate) struct Pool {
     /// How many tunnels there may be at once.
     capacity: usize,
     /// Where the UDP ports begin.
@@ -23,7 +22,7 @@ struct Place {
 
 /// A tunnel's share of the pool.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Share {
+pub(crate) struct Share {
     /// Counted from zero.
     pub place: usize,
     /// The server's UDP port.
@@ -31,12 +30,12 @@ pub struct Share {
 }
 
 impl Pool {
-    pub fn new(capacity: usize, first_port: u16) -> Self {
+    pub(crate) fn new(capacity: usize, first_port: u16) -> Self {
         Self { capacity, first_port, places: Vec::new(), ports: BTreeSet::new() }
     }
 
     /// A place, and a UDP port if one is wanted; nothing when sold out.
-    pub fn take(&mut self, user: &str, udp: bool) -> Option<Share> {
+    pub(crate) fn take(&mut self, user: &str, udp: bool) -> Option<Share> {
         if self.places.iter().filter(|place| place.taken).count() >= self.capacity {
             return None;
         }
@@ -46,7 +45,7 @@ impl Pool {
     }
 
     /// Gives a share back.
-    pub fn free(&mut self, share: &Share) {
+    pub(crate) fn free(&mut self, share: &Share) {
         self.places[share.place].taken = false;
         if let Some(port) = share.port {
             self.ports.remove(&port);

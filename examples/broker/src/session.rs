@@ -1,5 +1,4 @@
 //! One client's connection: what is answered to what.
-#![forbid(unsafe_code)]
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
@@ -17,7 +16,7 @@ const AUTHENTICATION_FAILED: &str = "authentication failed.";
 const SOLD_OUT: &str = "tunnel interface sold out";
 
 /// Serves a client until either side closes, then ends its tunnel.
-pub fn serve(broker: &Broker, stream: TcpStream, stop: &impl AsFd) {
+pub(crate) fn serve(broker: &Broker, stream: TcpStream, stop: &impl AsFd) {
     // An error is a connection that broke: to a broker, one more way to close it.
     let Ok(mut session) = Session::new(broker, stream) else { return };
     let ended = session.converse(stop);

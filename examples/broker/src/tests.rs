@@ -1,5 +1,4 @@
 //! The broker over loopback, spoken to in raw lines.
-#![forbid(unsafe_code)]
 
 mod logins;
 mod running;

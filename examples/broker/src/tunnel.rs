@@ -1,5 +1,4 @@
 //! A tunnel: its words in the answer to a login, in an event, and to the program of `--exec`.
-#![forbid(unsafe_code)]
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -11,7 +10,7 @@ use crate::options::{AddressForm, Addresses, HostAddresses, Options, Prefix, Tun
 use crate::pool::Share;
 
 /// What a user asks for.
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     pub user: &'a str,
     pub tuntype: TunnelType,
     pub transport: Transport,
@@ -19,7 +18,7 @@ pub struct Request<'a> {
 
 /// What carries the tunnel's IPv6 packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// IPv4, as protocol 41.
     Ip,
     /// UDP, with the client's port if it told one; if not, it is where its last packet came from.
@@ -27,7 +26,7 @@ pub enum Transport {
 }
 
 /// A tunnel that was granted.
-pub struct Tunnel {
+pub(crate) struct Tunnel {
     pub user: String,
     tuntype: TunnelType,
     /// The client's IPv4 address, as the server sees it.
@@ -42,7 +41,13 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// The tunnel between the two ends of a connection.
-    pub fn new(request: &Request, me: Ipv4Addr, her: Ipv4Addr, share: Share, addresses: &Addresses) -> Self {
+    pub(crate) fn new(
+        request: &Request,
+        me: Ipv4Addr,
+        her: Ipv4Addr,
+        share: Share,
+        addresses: &Addresses,
+    ) -> Self {
         let network = request.tuntype == TunnelType::Network;
         let numbered = request.tuntype == TunnelType::Host || network && addresses.numbered;
         Self {
@@ -58,7 +63,7 @@ impl Tunnel {
     }
 
     /// The answer to the login that this tunnel was granted to.
-    pub fn answer(&self, options: &Options) -> String {
+    pub(crate) fn answer(&self, options: &Options) -> String {
         let form = options.addresses.address_form;
         let mut words = vec!["+OK".to_owned(), self.me.to_string()];
         match self.share.port {
@@ -76,7 +81,7 @@ impl Tunnel {
     }
 
     /// `USER TUNTYPE ME HER ME6 HER6 PREFIX PROTO CLIENT_PORT SERVER_PORT`; empty where there is none.
-    pub fn words(&self) -> [String; 10] {
+    pub(crate) fn words(&self) -> [String; 10] {
         let (proto, client_port) = match self.transport {
             Transport::Ip => ("ip", None),
             Transport::Udp { client_port } => ("udp", client_port),
@@ -96,7 +101,7 @@ impl Tunnel {
     }
 
     /// Runs the operator's program, `up` or `down`, and waits for it.
-    pub fn run(&self, program: &Path, change: &str) -> io::Result<ExitStatus> {
+    pub(crate) fn run(&self, program: &Path, change: &str) -> io::Result<ExitStatus> {
         // Stdout is for events alone.
         let output = io::stderr().as_fd().try_clone_to_owned()?;
         Command::new(program).arg(change).args(self.words()).stdin(Stdio::null()).stdout(output).status()

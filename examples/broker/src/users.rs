@@ -1,5 +1,4 @@
 //! Who may log in, and the check of a response.
-#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -10,7 +9,7 @@ use md5::{Digest, Md5};
 
 /// What is wrong with the users' file. It never shows a line: there may be a password in it.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("cannot read {file} (--users): {source}", file = file.display())]
     Read { file: PathBuf, source: io::Error },
     #[error("{file}, line {line}: expected `server:user:password`", file = file.display())]
@@ -18,11 +17,11 @@ pub enum Error {
 }
 
 /// The users and their passwords.
-pub struct Users(HashMap<String, String>);
+pub(crate) struct Users(HashMap<String, String>);
 
 impl Users {
     /// Reads the users' file; with a name, only the lines of the server of that name. A user's first line counts.
-    pub fn load(file: &Path, name: Option<&str>) -> Result<Self, Error> {
+    pub(crate) fn load(file: &Path, name: Option<&str>) -> Result<Self, Error> {
         let text =
             fs::read_to_string(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
         let mut users = HashMap::new();
@@ -39,12 +38,12 @@ impl Users {
         Ok(Self(users))
     }
 
-    pub fn knows(&self, user: &str) -> bool {
+    pub(crate) fn knows(&self, user: &str) -> bool {
         self.0.contains_key(user)
     }
 
     /// Whether this is the response to the challenge of someone who knows the user's password.
-    pub fn accept(&self, user: &str, challenge: &str, given: &str) -> bool {
+    pub(crate) fn accept(&self, user: &str, challenge: &str, given: &str) -> bool {
         self.0.get(user).is_some_and(|password| response(user, challenge, password) == given)
     }
 }
@@ -58,12 +57,12 @@ fn entry(line: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// MD5 over user, challenge and password, one after the other.
-pub fn response(user: &str, challenge: &str, password: &str) -> String {
+pub(crate) fn response(user: &str, challenge: &str, password: &str) -> String {
     hex(&Md5::new().chain_update(user).chain_update(challenge).chain_update(password).finalize())
 }
 
 /// In upper case: KAME's server compares text, so the case matters.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02X}");

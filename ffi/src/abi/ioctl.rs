@@ -1,5 +1,4 @@
 //! Requests of ioctl(2): their numbers, and the arguments that go with them.
-#![forbid(unsafe_code)]
 
 use std::marker::PhantomData;
 
@@ -58,13 +57,11 @@ impl<T> Call<'_, T> {
     }
 
     /// What is asked of the kernel.
-    #[must_use]
     pub fn request(&self) -> Ioctl<T> {
         self.request
     }
 
     /// With what argument.
-    #[must_use]
     pub fn argument(&self) -> &T {
         &self.argument
     }

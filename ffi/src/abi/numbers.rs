@@ -1,5 +1,4 @@
 //! FreeBSD's numbers, by the names that its headers give them.
-#![forbid(unsafe_code)]
 
 use super::ioctl::Ioctl;
 use super::{Ifgroupreq, Ifreq, In6Aliasreq, In6Ifreq, In6Ndireq, InAliasreq};

@@ -1,5 +1,4 @@
 //! The operations of [`Kernel`] as FreeBSD's calls.
-#![forbid(unsafe_code)]
 
 use std::ffi::CString;
 use std::io;

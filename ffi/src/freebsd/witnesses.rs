@@ -1,5 +1,4 @@
 //! Two other crates know some of FreeBSD's structs and numbers. Here they must say what [`abi`](crate::abi) says.
-#![forbid(unsafe_code)]
 
 use std::mem::offset_of;
 

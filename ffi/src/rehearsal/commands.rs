@@ -1,5 +1,4 @@
 //! The commands that make each change: what a person at a shell would type.
-#![forbid(unsafe_code)]
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
@@ -8,72 +7,72 @@ use crate::name::InterfaceName;
 use crate::netgraph::{IPV6_HOOK, OWN_HOOK, SILENT_HOOK, UDP_HOOK};
 use crate::shell::quote;
 
-pub fn load_module(module: &str) -> String {
+pub(super) fn load_module(module: &str) -> String {
     format!("kldload {}", quote(module))
 }
 
-pub fn create(interface: &InterfaceName) -> String {
+pub(super) fn create(interface: &InterfaceName) -> String {
     ifconfig(interface, "create")
 }
 
-pub fn destroy(interface: &InterfaceName) -> String {
+pub(super) fn destroy(interface: &InterfaceName) -> String {
     ifconfig(interface, "destroy")
 }
 
-pub fn tunnel(gif: &InterfaceName, outer: Outer) -> String {
+pub(super) fn tunnel(gif: &InterfaceName, outer: Outer) -> String {
     ifconfig(gif, &format!("tunnel {} {}", outer.source, outer.destination))
 }
 
-pub fn description(interface: &InterfaceName, text: &str) -> String {
+pub(super) fn description(interface: &InterfaceName, text: &str) -> String {
     ifconfig(interface, &format!("description {}", quote(text)))
 }
 
-pub fn group(interface: &InterfaceName, group: &str) -> String {
+pub(super) fn group(interface: &InterfaceName, group: &str) -> String {
     ifconfig(interface, &format!("group {}", quote(group)))
 }
 
-pub fn mtu(interface: &InterfaceName, mtu: u16) -> String {
+pub(super) fn mtu(interface: &InterfaceName, mtu: u16) -> String {
     ifconfig(interface, &format!("mtu {mtu}"))
 }
 
-pub fn enable_ipv6(interface: &InterfaceName) -> String {
+pub(super) fn enable_ipv6(interface: &InterfaceName) -> String {
     ifconfig(interface, "inet6 -ifdisabled")
 }
 
-pub fn up(interface: &InterfaceName) -> String {
+pub(super) fn up(interface: &InterfaceName) -> String {
     ifconfig(interface, "up")
 }
 
-pub fn add_address(interface: &InterfaceName, inner: Inner) -> String {
+pub(super) fn add_address(interface: &InterfaceName, inner: Inner) -> String {
     ifconfig(interface, &format!("inet6 {} {} prefixlen 128", inner.local, inner.remote))
 }
 
-pub fn remove_address(interface: &InterfaceName, local: Ipv6Addr) -> String {
+pub(super) fn remove_address(interface: &InterfaceName, local: Ipv6Addr) -> String {
     ifconfig(interface, &format!("inet6 {local} -alias"))
 }
 
-pub fn keepalive(interface: &InterfaceName) -> String {
+pub(super) fn keepalive(interface: &InterfaceName) -> String {
     format!("ping -6 -c 1 {}", quote(&format!("ff02::1%{interface}")))
 }
 
 /// Each ngctl(8) has a socket node of its own, so that its hook goes with it.
-pub fn make_iface() -> String {
+pub(super) fn make_iface() -> String {
     format!("ngctl mkpeer . iface {OWN_HOOK} {SILENT_HOOK}")
 }
 
-pub fn make_ksocket(node: &InterfaceName) -> String {
+pub(super) fn make_ksocket(node: &InterfaceName) -> String {
     format!("ngctl mkpeer {} ksocket {IPV6_HOOK} {UDP_HOOK}", path(node, ""))
 }
 
-pub fn bind(node: &InterfaceName, port: u16) -> String {
+pub(super) fn bind(node: &InterfaceName, port: u16) -> String {
     ksocket(node, "bind", SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))
 }
 
-pub fn connect(node: &InterfaceName, peer: SocketAddrV4) -> String {
+pub(super) fn connect(node: &InterfaceName, peer: SocketAddrV4) -> String {
     ksocket(node, "connect", peer)
 }
 
-pub fn shut_down(node: &InterfaceName) -> String {
+pub(super) fn shut_down(node: &InterfaceName) -> String {
     format!("ngctl shutdown {}", path(node, ""))
 }
 

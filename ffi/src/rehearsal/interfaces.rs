@@ -1,5 +1,4 @@
 //! The interfaces of a rehearsal, and the rules by which FreeBSD keeps them.
-#![forbid(unsafe_code)]
 
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
@@ -69,19 +68,19 @@ pub struct Interface {
 }
 
 #[derive(Debug, Default)]
-pub struct Interfaces {
+pub(super) struct Interfaces {
     all: Vec<Interface>,
 }
 
 type Result<T> = std::result::Result<T, Errno>;
 
 impl Interfaces {
-    pub fn all(&self) -> &[Interface] {
+    pub(super) fn all(&self) -> &[Interface] {
         &self.all
     }
 
     /// Makes one with the lowest free unit.
-    pub fn create(&mut self, kind: Kind) -> Result<&Interface> {
+    pub(super) fn create(&mut self, kind: Kind) -> Result<&Interface> {
         let taken = |unit, name: &InterfaceName| {
             self.all.iter().any(|each| each.kind == kind && each.unit == unit || each.name == *name)
         };
@@ -104,16 +103,16 @@ impl Interfaces {
         self.all.last().ok_or(Errno::ENXIO)
     }
 
-    pub fn find(&self, name: &InterfaceName) -> Result<&Interface> {
+    pub(super) fn find(&self, name: &InterfaceName) -> Result<&Interface> {
         self.all.iter().find(|each| each.name == *name).ok_or(Errno::ENXIO)
     }
 
-    pub fn find_mut(&mut self, name: &InterfaceName) -> Result<&mut Interface> {
+    pub(super) fn find_mut(&mut self, name: &InterfaceName) -> Result<&mut Interface> {
         self.all.iter_mut().find(|each| each.name == *name).ok_or(Errno::ENXIO)
     }
 
     /// What SIOCIFDESTROY does: an ng interface goes with its node, and in no other way.
-    pub fn destroy_gif(&mut self, name: &InterfaceName) -> Result<()> {
+    pub(super) fn destroy_gif(&mut self, name: &InterfaceName) -> Result<()> {
         match self.find(name)?.kind {
             Kind::Gif => self.all.retain(|each| each.name != *name),
             Kind::Ng => return Err(Errno::EINVAL),
@@ -122,15 +121,15 @@ impl Interfaces {
     }
 
     /// The interface of an iface node.
-    pub fn of_node(&self, unit: u32) -> Result<&Interface> {
+    pub(super) fn of_node(&self, unit: u32) -> Result<&Interface> {
         self.all.iter().find(|each| each.kind == Kind::Ng && each.unit == unit).ok_or(Errno::ENXIO)
     }
 
-    pub fn remove_of_node(&mut self, unit: u32) {
+    pub(super) fn remove_of_node(&mut self, unit: u32) {
         self.all.retain(|each| each.kind != Kind::Ng || each.unit != unit);
     }
 
-    pub fn rename(&mut self, from: &InterfaceName, to: &InterfaceName) -> bool {
+    pub(super) fn rename(&mut self, from: &InterfaceName, to: &InterfaceName) -> bool {
         let free = self.find(to).is_err();
         match self.find_mut(from) {
             Ok(interface) if free => interface.name = to.clone(),
@@ -140,7 +139,7 @@ impl Interfaces {
     }
 
     /// Two gifs cannot have the same pair; one that has it already may be given it again.
-    pub fn point(&mut self, name: &InterfaceName, outer: Outer) -> Result<()> {
+    pub(super) fn point(&mut self, name: &InterfaceName, outer: Outer) -> Result<()> {
         let taken = self.all.iter().any(|each| each.name != *name && each.outer == Some(outer));
         let interface = self.find_mut(name)?;
         match interface.kind {
@@ -151,7 +150,7 @@ impl Interfaces {
         Ok(())
     }
 
-    pub fn join(&mut self, name: &InterfaceName, group: &str) -> Result<()> {
+    pub(super) fn join(&mut self, name: &InterfaceName, group: &str) -> Result<()> {
         let interface = self.find_mut(name)?;
         group_name(group)?;
         if interface.groups.iter().any(|each| each == group) {
@@ -161,12 +160,12 @@ impl Interfaces {
         Ok(())
     }
 
-    pub fn members(&self, group: &str) -> Vec<InterfaceName> {
+    pub(super) fn members(&self, group: &str) -> Vec<InterfaceName> {
         let members = self.all.iter().filter(|each| each.groups.iter().any(|other| other == group));
         members.map(|each| each.name.clone()).collect()
     }
 
-    pub fn set_mtu(&mut self, name: &InterfaceName, mtu: u16) -> Result<()> {
+    pub(super) fn set_mtu(&mut self, name: &InterfaceName, mtu: u16) -> Result<()> {
         let interface = self.find_mut(name)?;
         if !interface.kind.mtus().contains(&mtu) {
             return Err(Errno::EINVAL);
@@ -176,14 +175,14 @@ impl Interfaces {
     }
 
     /// An address that is there already takes the new peer.
-    pub fn add_address(&mut self, name: &InterfaceName, inner: Inner) -> Result<()> {
+    pub(super) fn add_address(&mut self, name: &InterfaceName, inner: Inner) -> Result<()> {
         let interface = self.find_mut(name)?;
         interface.addresses.retain(|each| each.local != inner.local);
         interface.addresses.push(inner);
         Ok(())
     }
 
-    pub fn remove_address(&mut self, name: &InterfaceName, local: Ipv6Addr) -> Result<()> {
+    pub(super) fn remove_address(&mut self, name: &InterfaceName, local: Ipv6Addr) -> Result<()> {
         let addresses = &mut self.find_mut(name)?.addresses;
         let there = addresses.iter().position(|each| each.local == local).ok_or(Errno::EADDRNOTAVAIL)?;
         addresses.remove(there);

@@ -1,5 +1,4 @@
 //! The seam on a kernel kept in memory: privilege, then the rules, then the command.
-#![forbid(unsafe_code)]
 
 use std::net::{Ipv6Addr, SocketAddrV4};
 use std::os::fd::BorrowedFd;

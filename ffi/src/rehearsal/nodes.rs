@@ -1,5 +1,4 @@
 //! The netgraph nodes of a rehearsal, and the rules by which FreeBSD keeps them.
-#![forbid(unsafe_code)]
 
 use std::net::SocketAddrV4;
 
@@ -32,7 +31,7 @@ pub struct Ksocket {
 
 /// The control socket, open or not, and all nodes.
 #[derive(Debug, Default)]
-pub struct Nodes {
+pub(super) struct Nodes {
     open: bool,
     /// The unit of the iface node on our own hook.
     hooked: Option<u32>,
@@ -42,38 +41,38 @@ pub struct Nodes {
 type Result<T> = std::result::Result<T, Errno>;
 
 impl Nodes {
-    pub fn all(&self) -> &[Node] {
+    pub(super) fn all(&self) -> &[Node] {
         &self.all
     }
 
-    pub fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         self.open = true;
     }
 
     /// The hook goes with the socket's node, the nodes beyond it stay.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.open = false;
         self.hooked = None;
     }
 
     /// That a message can be sent: the socket is open.
-    pub fn require_open(&self) -> Result<()> {
+    pub(super) fn require_open(&self) -> Result<()> {
         if self.open { Ok(()) } else { Err(Errno::EBADF) }
     }
 
     /// That an iface node can be made: our hook is free.
-    pub fn require_free_hook(&self) -> Result<()> {
+    pub(super) fn require_free_hook(&self) -> Result<()> {
         self.require_open()?;
         if self.hooked.is_some() { Err(Errno::EEXIST) } else { Ok(()) }
     }
 
     /// The node of a new ng interface, on our own hook.
-    pub fn add(&mut self, name: InterfaceName, unit: u32) {
+    pub(super) fn add(&mut self, name: InterfaceName, unit: u32) {
         self.all.push(Node { name, unit, ksocket: None });
         self.hooked = Some(unit);
     }
 
-    pub fn find(&mut self, iface: &IfaceNode) -> Result<&mut Node> {
+    pub(super) fn find(&mut self, iface: &IfaceNode) -> Result<&mut Node> {
         self.require_open()?;
         let hooked = self.hooked;
         let addressed = |node: &&mut Node| match iface {
@@ -83,7 +82,7 @@ impl Nodes {
         self.all.iter_mut().find(addressed).ok_or(Errno::ENOENT)
     }
 
-    pub fn make_ksocket(&mut self, iface: &IfaceNode) -> Result<&Node> {
+    pub(super) fn make_ksocket(&mut self, iface: &IfaceNode) -> Result<&Node> {
         let node = self.find(iface)?;
         if node.ksocket.is_some() {
             return Err(Errno::EEXIST);
@@ -93,7 +92,7 @@ impl Nodes {
     }
 
     /// A ksocket that has a port keeps it; two cannot have the same.
-    pub fn bind(&mut self, iface: &IfaceNode, port: u16) -> Result<&Node> {
+    pub(super) fn bind(&mut self, iface: &IfaceNode, port: u16) -> Result<&Node> {
         let taken = self.port_is_taken(port);
         let node = self.find(iface)?;
         let ksocket = node.ksocket.as_mut().ok_or(Errno::ENOENT)?;
@@ -108,7 +107,7 @@ impl Nodes {
     }
 
     /// A ksocket without a port gets one.
-    pub fn connect(&mut self, iface: &IfaceNode, peer: SocketAddrV4, routed: bool) -> Result<&Node> {
+    pub(super) fn connect(&mut self, iface: &IfaceNode, peer: SocketAddrV4, routed: bool) -> Result<&Node> {
         let free = (FIRST_EPHEMERAL_PORT..=u16::MAX).find(|&port| !self.port_is_taken(port));
         let node = self.find(iface)?;
         let ksocket = node.ksocket.as_mut().ok_or(Errno::ENOENT)?;
@@ -124,14 +123,14 @@ impl Nodes {
         self.all.iter().filter_map(|node| node.ksocket).any(|ksocket| ksocket.port == Some(port))
     }
 
-    pub fn release_hook(&mut self) -> Result<()> {
+    pub(super) fn release_hook(&mut self) -> Result<()> {
         self.require_open()?;
         self.hooked = None;
         Ok(())
     }
 
     /// Takes the node away, and its ksocket with it.
-    pub fn shut_down(&mut self, iface: &IfaceNode) -> Result<Node> {
+    pub(super) fn shut_down(&mut self, iface: &IfaceNode) -> Result<Node> {
         let unit = self.find(iface)?.unit;
         if self.hooked == Some(unit) {
             self.hooked = None;

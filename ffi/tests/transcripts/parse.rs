@@ -1,5 +1,4 @@
 //! Reads the recordings. What a line means is told at the head of each of them.
-#![forbid(unsafe_code)]
 
 use std::iter::Peekable;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -11,7 +10,7 @@ use ffi::name::InterfaceName;
 use zerocopy::FromBytes;
 
 /// The steps of netgraph that were also made where no bytes were written down.
-pub const NETGRAPH: [&str; 9] = [
+pub(crate) const NETGRAPH: [&str; 9] = [
     "mkpeer . iface",
     "getifname",
     "mkpeer dtcp ksocket",
@@ -24,13 +23,13 @@ pub const NETGRAPH: [&str; 9] = [
 ];
 
 /// A scene, which starts from the state that the one before it left.
-pub struct Scene {
+pub(crate) struct Scene {
     pub title: String,
     pub events: Vec<Event>,
 }
 
 /// Something that happened.
-pub enum Event {
+pub(crate) enum Event {
     /// The recorder did something.
     Step(Step),
     /// The recorder was told this name of an interface.
@@ -43,7 +42,7 @@ pub enum Event {
 
 /// One operation.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     pub name: String,
     pub calls: Vec<Call>,
     /// The buffer that `SIOCGIFGMEMB` filled.
@@ -56,21 +55,21 @@ pub struct Step {
 
 /// A call to the kernel with its bytes.
 #[derive(Debug)]
-pub enum Call {
+pub(crate) enum Call {
     Ioctl { request: String, number: usize, input: Vec<u8>, output: Vec<u8>, errno: Option<Errno> },
     Message { address: Vec<u8>, message: Vec<u8>, errno: Option<Errno>, reply: Option<Reply> },
 }
 
 /// What recvfrom(2) gave.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     pub address: Vec<u8>,
     pub message: Vec<u8>,
 }
 
 impl Step {
     /// Why its last call failed, or the step as a whole.
-    pub fn errno(&self) -> Option<Errno> {
+    pub(crate) fn errno(&self) -> Option<Errno> {
         let last = self.calls.last().and_then(|call| match call {
             Call::Ioctl { errno, .. } | Call::Message { errno, .. } => *errno,
         });
@@ -79,7 +78,7 @@ impl Step {
 }
 
 /// Reads all scenes of a recording. Panics on a line that it does not know.
-pub fn scenes(recording: &str) -> Vec<Scene> {
+pub(crate) fn scenes(recording: &str) -> Vec<Scene> {
     let mut scenes = Vec::new();
     let mut lines = content(recording).peekable();
     while let Some(line) = lines.next() {
@@ -98,7 +97,7 @@ pub fn scenes(recording: &str) -> Vec<Scene> {
 }
 
 /// The lines that say something.
-pub fn content(recording: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn content(recording: &str) -> impl Iterator<Item = &str> {
     recording.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
@@ -183,18 +182,18 @@ fn errno<'a>(lines: &mut Peekable<impl Iterator<Item = &'a str>>) -> Option<Errn
 }
 
 /// An interface's name, which must be one.
-pub fn interface(name: &str) -> InterfaceName {
+pub(crate) fn interface(name: &str) -> InterfaceName {
     InterfaceName::new(name).unwrap_or_else(|| panic!("no interface is called {name:?}"))
 }
 
 /// The text in a `sockaddr_ng`: where a message goes.
-pub fn path(address: &[u8]) -> &str {
+pub(crate) fn path(address: &[u8]) -> &str {
     let text = address[2..].strip_suffix(b"\0").expect("a path ends in a NUL");
     std::str::from_utf8(text).expect("a path is text")
 }
 
 /// The iface node that a path starts from.
-pub fn iface_node(path: &str) -> IfaceNode {
+pub(crate) fn iface_node(path: &str) -> IfaceNode {
     match path.split_once(':') {
         Some((name, _)) => IfaceNode::Named(interface(name)),
         None => IfaceNode::OnHook,
@@ -202,7 +201,7 @@ pub fn iface_node(path: &str) -> IfaceNode {
 }
 
 /// The socket address at the end of a message to or from a ksocket.
-pub fn ipv4(message: &[u8]) -> SocketAddrV4 {
+pub(crate) fn ipv4(message: &[u8]) -> SocketAddrV4 {
     let (_, address) = SockaddrIn::read_from_suffix(message).expect("a socket address");
     let port = u16::from_be(address.sin_port);
     SocketAddrV4::new(Ipv4Addr::from_bits(u32::from_be(address.sin_addr)), port)

@@ -1,6 +1,5 @@
 //! What the tests start and watch: the program and the broker as processes, and a rehearsed kernel that can be reached
 //! from beside the tunnel.
-#![forbid(unsafe_code)]
 
 mod process;
 mod shared;
@@ -32,10 +31,6 @@ pub struct Programs {
 impl Programs {
     /// Beside `client`, which is a test's `env!("CARGO_BIN_EXE_dtcpclient")`; or what the variables `DTCPCLIENT` and
     /// `DTCPCLIENT_BROKER` name.
-    ///
-    /// # Panics
-    /// Where one of them is not there.
-    #[must_use]
     pub fn find(client: &str) -> Self {
         let client = std::env::var_os("DTCPCLIENT").map_or_else(|| PathBuf::from(client), PathBuf::from);
         let broker = std::env::var_os("DTCPCLIENT_BROKER")
@@ -57,19 +52,11 @@ pub struct Broker {
 
 impl Broker {
     /// Starts a broker on a free port.
-    ///
-    /// # Panics
-    /// Where it does not start.
-    #[must_use]
     pub fn start(programs: &Programs, folder: &Folder, arguments: &[&str]) -> Self {
         Self::start_on(0, programs, folder, arguments)
     }
 
     /// Starts a broker on this port.
-    ///
-    /// # Panics
-    /// Where it does not start.
-    #[must_use]
     pub fn start_on(port: u16, programs: &Programs, folder: &Folder, arguments: &[&str]) -> Self {
         let mut command = Command::new(&programs.broker);
         command
@@ -96,10 +83,6 @@ impl Default for Folder {
 
 impl Folder {
     /// A folder with an auth file for 127.0.0.1.
-    ///
-    /// # Panics
-    /// Where the system makes none.
-    #[must_use]
     pub fn new() -> Self {
         let folder = Self(tempfile::tempdir().expect("a folder"));
         folder.write("auth", &format!("127.0.0.1:{USER}:{PASSWORD}\n"), 0o600);
@@ -107,33 +90,26 @@ impl Folder {
     }
 
     /// The folder.
-    #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// A file in it.
-    #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
     /// The auth file.
-    #[must_use]
     pub fn auth_file(&self) -> PathBuf {
         self.file("auth")
     }
 
     /// What is in a file; nothing where there is none.
-    #[must_use]
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.file(name)).unwrap_or_default()
     }
 
     /// Writes a file.
-    ///
-    /// # Panics
-    /// Where it cannot be written.
     pub fn write(&self, name: &str, content: &str, mode: u32) {
         let path = self.file(name);
         fs::write(&path, content).expect("a file");
@@ -141,7 +117,6 @@ impl Folder {
     }
 
     /// The command line of a client that logs in to a server on loopback, with the files of this folder.
-    #[must_use]
     pub fn client(&self, programs: &Programs, port: u16, arguments: &[&str]) -> Command {
         let mut command = Command::new(&programs.client);
         command.args(["-u", USER, "-p", &port.to_string(), "--auth-file"]).arg(self.auth_file());

@@ -1,5 +1,4 @@
 //! A process whose output is read as it comes, and which does not outlive the test.
-#![forbid(unsafe_code)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,10 +27,6 @@ pub struct Process {
 
 impl Process {
     /// Starts it without standard input.
-    ///
-    /// # Panics
-    /// Where it does not start.
-    #[must_use]
     pub fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -43,23 +38,16 @@ impl Process {
     }
 
     /// Its pid.
-    #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for a line that contains this text.
-    ///
-    /// # Panics
-    /// Where none comes in time.
     pub fn wait_for(&self, text: &str) {
         self.wait_for_count(text, 1);
     }
 
     /// Waits for the `count`th line that contains this text.
-    ///
-    /// # Panics
-    /// Where it does not come in time.
     pub fn wait_for_count(&self, text: &str, count: usize) {
         let deadline = Instant::now() + DEADLINE;
         let mut lines = self.output.lock();
@@ -71,33 +59,22 @@ impl Process {
     }
 
     /// The first line that contains this text, once it has come.
-    ///
-    /// # Panics
-    /// Where it does not come in time.
-    #[must_use]
     pub fn line_with(&self, text: &str) -> String {
         self.wait_for(text);
         self.lines().into_iter().find(|line| line.contains(text)).unwrap_or_default()
     }
 
     /// The lines so far.
-    #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.output.lock().0.clone()
     }
 
     /// Sends a signal.
-    ///
-    /// # Panics
-    /// Where the process is gone.
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("the process is there");
     }
 
     /// Waits for its end, and gives its status and all that it has printed.
-    ///
-    /// # Panics
-    /// Where it does not end in time.
     pub fn wait(&mut self, deadline: Duration) -> (ExitStatus, String) {
         let end = Instant::now() + deadline;
         let status = loop {

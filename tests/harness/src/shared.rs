@@ -1,5 +1,4 @@
 //! A rehearsed kernel that a test can reach beside the tunnel, as an administrator can.
-#![forbid(unsafe_code)]
 
 use std::cell::RefCell;
 use std::net::{Ipv6Addr, SocketAddrV4};
@@ -19,7 +18,6 @@ pub struct Shared {
 
 impl Shared {
     /// A rehearsal that the test keeps, and the end of it for a tunnel.
-    #[must_use]
     pub fn new(kernel: Rehearsal) -> (Rc<RefCell<Rehearsal>>, Self) {
         let kernel = Rc::new(RefCell::new(kernel));
         let shared = Self { kernel: Rc::clone(&kernel), watch: None, when_up: Box::new(|_| {}) };
@@ -27,7 +25,6 @@ impl Shared {
     }
 
     /// Does something to the kernel whenever an interface has come up.
-    #[must_use]
     pub fn when_up(self, act: impl FnMut(&mut Rehearsal) + 'static) -> Self {
         Self { when_up: Box::new(act), ..self }
     }

@@ -1,5 +1,4 @@
 //! Users, logins, and the conversation around them.
-#![forbid(unsafe_code)]
 
 use std::fs;
 use std::path::PathBuf;

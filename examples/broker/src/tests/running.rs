@@ -1,5 +1,4 @@
 //! A broker that runs in this process, and a client that only sends and receives lines.
-#![forbid(unsafe_code)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const USERS: &str = "# server:user:password\n\nany:foo:bar\nany:anna:pass:word\nany:berta:third\n";
 
 /// A broker that ends with this value.
-pub struct Running {
+pub(super) struct Running {
     address: SocketAddr,
     events: BufReader<UnixStream>,
     signal: UnixStream,
@@ -31,7 +30,7 @@ pub struct Running {
 
 impl Running {
     /// Starts a broker for `foo` (`bar`), `anna` (`pass:word`) and `berta` (`third`).
-    pub fn new(arguments: &[&str]) -> Self {
+    pub(super) fn new(arguments: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let file = home.path().join("users");
         fs::write(&file, USERS).expect("a users' file");
@@ -48,7 +47,7 @@ impl Running {
         Self { address, events: BufReader::new(events), signal, serving }
     }
 
-    pub fn connect(&self) -> Client {
+    pub(super) fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut client = Client { stream: BufReader::new(stream), challenge: String::new() };
@@ -58,18 +57,18 @@ impl Running {
     }
 
     /// The next event must be this one.
-    pub fn expect(&mut self, event: &str) {
+    pub(super) fn expect(&mut self, event: &str) {
         assert_eq!(self.next_event(), event);
     }
 
-    pub fn next_event(&mut self) -> String {
+    pub(super) fn next_event(&mut self) -> String {
         let mut line = String::new();
         self.events.read_line(&mut line).expect("an event");
         line.trim_end().to_owned()
     }
 
     /// Ends the broker as a signal does, and gives the events that were left.
-    pub fn stop(&mut self) -> String {
+    pub(super) fn stop(&mut self) -> String {
         let Some(serving) = self.serving.take() else { return String::new() };
         self.signal.write_all(b"!").expect("a broker to stop");
         serving.join().expect("no panic").expect("a clean end");
@@ -88,37 +87,37 @@ impl Drop for Running {
 }
 
 /// A client that knows nothing of the protocol but lines.
-pub struct Client {
+pub(super) struct Client {
     stream: BufReader<TcpStream>,
     pub challenge: String,
 }
 
 impl Client {
     /// Sends a line and gives the answer.
-    pub fn ask(&mut self, line: &str) -> String {
+    pub(super) fn ask(&mut self, line: &str) -> String {
         self.send(format!("{line}\r\n").as_bytes());
         self.hear()
     }
 
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(super) fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).expect("a broker that reads");
     }
 
     /// The broker's next line, which must end with CR LF; without it.
-    pub fn hear(&mut self) -> String {
+    pub(super) fn hear(&mut self) -> String {
         let mut line = String::new();
         self.stream.read_line(&mut line).expect("a line");
         line.strip_suffix("\r\n").unwrap_or_else(|| panic!("{line:?} has no CR LF")).to_owned()
     }
 
     /// Logs in with the right response; `rest` is what follows it.
-    pub fn log_in(&mut self, user: &str, password: &str, rest: &str) -> String {
+    pub(super) fn log_in(&mut self, user: &str, password: &str, rest: &str) -> String {
         let response = response(user, &self.challenge, password);
         self.ask(&format!("tunnel {user} {response} {rest}"))
     }
 
     /// Whether the broker has closed the connection, with nothing more to say.
-    pub fn closed(&mut self) -> bool {
+    pub(super) fn closed(&mut self) -> bool {
         self.stream.read_to_end(&mut Vec::new()).is_ok_and(|length| length == 0)
     }
 }
@@ -127,7 +126,7 @@ impl Client {
 ///
 /// Another process writes it: while this one had it open for writing, a fork in another thread could keep it
 /// open, and it could not be run.
-pub fn program(home: &TempDir, status: i32) -> PathBuf {
+pub(super) fn program(home: &TempDir, status: i32) -> PathBuf {
     let source = home.path().join("source");
     let program = home.path().join("program");
     let script = format!("#!/bin/sh\nprintf '<%s>' \"$@\" >> \"$0.log\"\nexit {status}\n");

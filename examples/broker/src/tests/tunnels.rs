@@ -1,5 +1,4 @@
 //! What is granted, in which words, for how long, and what the operator's program hears of it.
-#![forbid(unsafe_code)]
 
 use std::fs;
 

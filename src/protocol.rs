@@ -2,8 +2,6 @@
 //!
 //! What of it is confirmed by public implementations and what is this project's decision is said where it is coded.
 
-#![forbid(unsafe_code)]
-
 pub mod address;
 pub mod challenge;
 pub mod command;

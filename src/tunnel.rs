@@ -2,7 +2,6 @@
 //!
 //! One interface serves all sessions of a run. It is made by the first, re-pointed by the later ones, and goes with
 //! the [`Tunnel`].
-#![forbid(unsafe_code)]
 
 mod error;
 mod gif;
@@ -61,7 +60,6 @@ pub struct Ends {
 
 impl Ends {
     /// The ends that an offer names, over a connection whose local end is `source`.
-    #[must_use]
     pub fn new(offer: &Offer, source: Ipv4Addr) -> Self {
         Self {
             source,
@@ -116,7 +114,6 @@ impl<'k> Tunnel<'k> {
     }
 
     /// The interface, while there is one.
-    #[must_use]
     pub fn interface(&self) -> Option<&InterfaceName> {
         self.live.as_ref().map(|live| &live.interface)
     }
@@ -140,7 +137,6 @@ impl<'k> Tunnel<'k> {
     }
 
     /// What to poll for reading, where addresses are watched.
-    #[must_use]
     pub fn address_watch(&self) -> Option<BorrowedFd<'_>> {
         self.kernel.address_watch()
     }

@@ -1,6 +1,5 @@
 //! The client: the only loop. It waits for the socket, signals, timers, the script and the kernel, feeds the session,
 //! and carries out what that asks for.
-#![forbid(unsafe_code)]
 
 mod connection;
 mod failure;

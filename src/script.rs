@@ -1,5 +1,4 @@
 //! The script that is run when the tunnel comes up and when it goes down.
-#![forbid(unsafe_code)]
 
 mod process;
 mod runner;
@@ -42,7 +41,6 @@ pub enum ScriptError {
 
 impl ScriptError {
     /// The exit status that says it.
-    #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::Missing { .. } => Exit::NoInput,
@@ -83,7 +81,6 @@ pub enum State {
 
 impl State {
     /// The word that the script is given.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -101,7 +98,6 @@ pub struct Facts {
 
 impl Facts {
     /// The facts of a tunnel that `offer` granted, over a connection from `myaddr`, on `interface`.
-    #[must_use]
     pub fn new(options: &Options, myaddr: Ipv4Addr, offer: &Offer, interface: &InterfaceName) -> Self {
         let inner = |pick: fn(InnerAddresses) -> Ipv6Addr| {
             offer.inner.map(pick).map(|address| address.to_string()).unwrap_or_default()
@@ -126,14 +122,12 @@ impl Facts {
     }
 
     /// The nine arguments, in the manual's order.
-    #[must_use]
     pub fn arguments(&self, state: State) -> Vec<&str> {
         let rest = self.arguments.iter().map(|(_, value)| value.as_str());
         std::iter::once(state.word()).chain(rest).collect()
     }
 
     /// The same with their names, and what the arguments have no place for.
-    #[must_use]
     pub fn environment(&self, state: State) -> Vec<(&'static str, &str)> {
         let named = self.arguments.iter().chain(&self.more).map(|(name, value)| (*name, value.as_str()));
         std::iter::once(("state", state.word())).chain(named).collect()
