@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ffi::kernel::AddressChange;
+use ffi::route_socket::{AddressChange, RouteSocket};
 use log::{debug, error, info, warn};
 
 use crate::backoff::{self, Backoff};
@@ -22,8 +22,9 @@ use crate::options::Options;
 use crate::protocol::{Action, Login, Offer, Reason, Session};
 use crate::script::{Facts, Runner, State};
 use crate::signals::{Signal, Signals};
-use crate::tunnel::{Ends, Tunnel};
+use crate::tunnel::Tunnel;
 use connection::{Connection, Received};
+pub(crate) use failure::exit_of_tunnel;
 pub use failure::{Failure, Severity};
 use wait::Source;
 
@@ -64,7 +65,7 @@ struct Attempt {
 struct Up {
     since: Instant,
     facts: Facts,
-    ends: Ends,
+    offer: Offer,
 }
 
 /// What is to come after a session that is being ended.
@@ -84,6 +85,8 @@ pub struct Client<'k> {
     tunnel: Tunnel<'k>,
     scripts: Runner,
     signals: Signals,
+    /// Reports of this host's own addresses, if the kernel gives them.
+    routes: Option<RouteSocket>,
     backoff: Backoff,
     phase: Phase,
     /// What the client was last found to be at, and since when.
@@ -103,6 +106,7 @@ impl<'k> Client<'k> {
         tunnel: Tunnel<'k>,
         scripts: Runner,
         signals: Signals,
+        routes: Option<RouteSocket>,
     ) -> io::Result<Self> {
         Ok(Self {
             options,
@@ -110,6 +114,7 @@ impl<'k> Client<'k> {
             tunnel,
             scripts,
             signals,
+            routes,
             backoff: Backoff::default(),
             phase: Phase::Resolving(Lookup::start(&options.server)?),
             state: "",
@@ -121,9 +126,6 @@ impl<'k> Client<'k> {
 
     /// Runs until the program is to end, and takes the tunnel away.
     pub fn run(&mut self) -> Exit {
-        if let Err(cause) = self.tunnel.watch_addresses() {
-            warn!("cannot watch this host's addresses: {cause}");
-        }
         loop {
             if let Phase::Ending(exit) = self.phase
                 && self.scripts.is_idle()
@@ -228,8 +230,9 @@ impl<'k> Client<'k> {
     }
 
     fn handle_addresses(&mut self, now: Instant) {
-        let changes = self.tunnel.address_changes().unwrap_or_else(|cause| {
-            warn!("cannot tell how this host's addresses changed: {cause}");
+        let Some(routes) = &mut self.routes else { return };
+        let changes = routes.changes().unwrap_or_else(|cause| {
+            warn!("cannot read how this host's addresses changed: {cause}");
             Vec::new()
         });
         for change in changes {
@@ -354,12 +357,11 @@ impl<'k> Client<'k> {
         let Phase::Session(attempt) = &mut self.phase else { return Ok(()) };
         self.logins += 1;
         let own = attempt.connection.own().unwrap_or(Ipv4Addr::UNSPECIFIED);
-        let ends = Ends::new(offer, own);
-        self.tunnel.make(ends)?;
+        self.tunnel.bring_up(own, offer)?;
         let Some(interface) = self.tunnel.interface() else { return Ok(()) };
         let facts = Facts::new(self.options, own, offer, interface);
         self.scripts.run(State::Up, &facts, now);
-        attempt.up = Some(Up { since: now, facts, ends });
+        attempt.up = Some(Up { since: now, facts, offer: offer.clone() });
         Ok(())
     }
 

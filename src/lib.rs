@@ -13,6 +13,7 @@ pub mod options;
 pub mod password;
 pub mod prompt;
 pub mod protocol;
+mod report;
 pub mod script;
 pub mod signals;
 pub mod startup;

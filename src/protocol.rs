@@ -13,6 +13,6 @@ pub mod text;
 mod tunnel_type;
 
 pub use command::{Announcement, Command};
-pub use offer::{InnerAddresses, Offer};
+pub use offer::Offer;
 pub use session::{Action, Login, Reason, Session};
 pub use tunnel_type::TunnelType;

@@ -9,12 +9,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use ffi::kernel::Ends;
 use ffi::name::InterfaceName;
 use log::info;
 
 use crate::exit::Exit;
 use crate::options::Options;
-use crate::protocol::{InnerAddresses, Offer};
+use crate::protocol::Offer;
 pub use runner::{Limits, Runner, Way};
 
 /// Where the script finds its programs.
@@ -99,7 +100,7 @@ pub struct Facts {
 impl Facts {
     /// The facts of a tunnel that `offer` granted, over a connection from `myaddr`, on `interface`.
     pub fn new(options: &Options, myaddr: Ipv4Addr, offer: &Offer, interface: &InterfaceName) -> Self {
-        let inner = |pick: fn(InnerAddresses) -> Ipv6Addr| {
+        let inner = |pick: fn(Ends<Ipv6Addr>) -> Ipv6Addr| {
             offer.inner.map(pick).map(|address| address.to_string()).unwrap_or_default()
         };
         Self {
@@ -109,8 +110,8 @@ impl Facts {
                 ("tuntype", options.tunnel_type.to_string()),
                 ("me", offer.me.to_string()),
                 ("her", offer.her.to_string()),
-                ("me6", inner(|inner| inner.me6)),
-                ("her6", inner(|inner| inner.her6)),
+                ("me6", inner(|inner| inner.local)),
+                ("her6", inner(|inner| inner.remote)),
                 ("prefix", offer.prefix.map(|prefix| prefix.to_string()).unwrap_or_default()),
             ],
             more: [

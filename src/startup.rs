@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use ffi::kernel::Kernel;
 use ffi::rehearsal::Rehearsal;
+use ffi::route_socket::RouteSocket;
 use log::{error, info, warn};
 
 use crate::client::Client;
@@ -52,7 +53,7 @@ impl StartError {
             Self::Password(error) => error.exit(),
             Self::Script(error) => error.exit(),
             Self::Daemon(error) => error.exit(),
-            Self::Tunnel(error) => error.exit(),
+            Self::Tunnel(error) => crate::client::exit_of_tunnel(error),
         }
     }
 }
@@ -102,8 +103,10 @@ fn start(mut options: Options) -> Result<Exit, StartError> {
         pid_file.write()?;
     }
     info!("starting, for a tunnel of type {} from {}", options.tunnel_type, options.server);
+    let routes = watch_addresses(&options);
     let scripts = Runner::new(program, way(&options), Limits::default());
-    let mut client = Client::new(&options, login, tunnel, scripts, signals).map_err(StartError::Resources)?;
+    let mut client =
+        Client::new(&options, login, tunnel, scripts, signals, routes).map_err(StartError::Resources)?;
     let exit = client.run();
     info!("ended");
     Ok(exit)
@@ -133,6 +136,20 @@ fn freebsd() -> Result<Box<dyn Kernel>, StartError> {
 #[cfg(not(target_os = "freebsd"))]
 fn freebsd() -> Result<Box<dyn Kernel>, StartError> {
     Err(StartError::NotFreeBsd)
+}
+
+/// Reports of this host's addresses. A rehearsal has no use for them: it keeps nothing that an address could lose.
+#[cfg(target_os = "freebsd")]
+fn watch_addresses(options: &Options) -> Option<RouteSocket> {
+    if options.rehearse {
+        return None;
+    }
+    RouteSocket::open().inspect_err(|error| warn!("cannot watch this host's addresses: {error}")).ok()
+}
+
+#[cfg(not(target_os = "freebsd"))]
+fn watch_addresses(_: &Options) -> Option<RouteSocket> {
+    None
 }
 
 fn settings(options: &Options) -> Settings {

@@ -1,7 +1,7 @@
 //! The tunnel: from what the server offers to calls to the kernel, and back.
 //!
-//! One interface serves all sessions of a run. It is made by the first, re-pointed by the later ones, and goes with
-//! the [`Tunnel`].
+//! One interface serves all sessions of a run. The first login makes it, each login sets all of its properties, and it
+//! goes with the [`Tunnel`].
 
 mod error;
 mod gif;
@@ -10,15 +10,17 @@ pub mod leftovers;
 mod modules;
 mod netgraph;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::BorrowedFd;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use ffi::errno::Errno;
-use ffi::kernel::{AddressChange, IfaceNode, Inner, Kernel, Outer};
+use ffi::kernel::{self, Ends, Kernel};
 use ffi::name::InterfaceName;
+use ffi::netgraph::IfaceNode;
 use log::{error, info, warn};
 
 use crate::protocol::Offer;
+use crate::protocol::offer::DEFAULT_UDP_PORT;
+use crate::report::chain;
 pub use error::{Error, Step};
 
 /// The group that every tunnel joins, so that a firewall can name them all.
@@ -47,41 +49,16 @@ pub struct Settings {
     pub mtu: u16,
 }
 
-/// Where a tunnel goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ends {
-    /// This host's outer address: the local end of the connection, never what the server sees.
-    pub source: Ipv4Addr,
-    /// The server's outer address, with its UDP port where there is one.
-    pub destination: SocketAddrV4,
-    /// The inner addresses of a numbered tunnel.
-    pub inner: Option<Inner>,
-}
-
-impl Ends {
-    /// The ends that an offer names, over a connection whose local end is `source`.
-    pub fn new(offer: &Offer, source: Ipv4Addr) -> Self {
-        Self {
-            source,
-            destination: SocketAddrV4::new(offer.her, offer.udp_port.unwrap_or_default()),
-            inner: offer.inner.map(|inner| Inner { local: inner.me6, remote: inner.her6 }),
-        }
-    }
-
-    fn outer(&self) -> Outer {
-        Outer { source: self.source, destination: *self.destination.ip() }
-    }
-}
-
-/// An interface that exists, and what is on it by now.
-#[derive(Debug, Clone)]
+/// An interface that exists.
+#[derive(Debug)]
 struct Live {
     interface: InterfaceName,
-    /// The iface node of a UDP tunnel. It keeps the interface's first name, whatever that is renamed to.
+    /// The iface node of a UDP tunnel. It keeps the interface's first name when the interface is renamed.
     node: Option<IfaceNode>,
-    inner: Option<Inner>,
-    /// Where it was last pointed to with success.
-    ends: Ends,
+    /// The inner addresses that this process has added: those it may remove.
+    inner: Option<Ends<Ipv6Addr>>,
+    /// The connection's local address and the offer that were last applied with success.
+    applied: Option<(Ipv4Addr, Offer)>,
 }
 
 /// The tunnel of this process, if there is one.
@@ -97,20 +74,46 @@ impl<'k> Tunnel<'k> {
         Self { kernel, settings, live: None }
     }
 
-    /// Makes the tunnel, or re-points the one there is. A step that fails undoes the ones before it.
-    pub fn make(&mut self, ends: Ends) -> Result<(), Error> {
-        match self.find_again() {
-            Some(live) => self.repoint(live, ends),
-            None => self.build(ends),
+    /// Brings the tunnel to what the server offers, over a connection whose local end is `local`: makes the interface
+    /// if there is none, then sets every property, whatever others have done to the interface meanwhile.
+    ///
+    /// If a step fails, a new interface is removed, and an older one brought back to where it was. If that fails too,
+    /// it is removed as well: half a tunnel would take packets that it cannot deliver, or from anyone.
+    pub fn bring_up(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
+        self.find_again();
+        let before = match &self.live {
+            Some(live) => live.applied.clone(),
+            None => {
+                self.create()?;
+                None
+            }
+        };
+        if let Err(error) = self.apply(local, offer) {
+            self.go_back(before);
+            return Err(error);
         }
+        if let Some(live) = &mut self.live {
+            let verb = if before.is_some() { "updated" } else { "made" };
+            info!("{verb} {}, a tunnel to {}", live.interface, offer.her);
+            live.applied = Some((local, offer.clone()));
+        }
+        Ok(())
     }
 
-    /// Takes the tunnel away, and tells where that is refused.
+    /// Removes the tunnel, and logs it if that is refused.
     pub fn take_down(&mut self) {
-        if let Some(live) = self.find_again() {
-            self.remove(&live);
+        self.find_again();
+        let Some(live) = self.live.take() else { return };
+        let removed = match live.node {
+            None => self.kernel.destroy_gif(&live.interface),
+            Some(node) => netgraph::shut_down(self.kernel, node),
+        };
+        match removed {
+            Ok(()) => info!("removed {}", live.interface),
+            // Gone already.
+            Err(cause) if matches!(cause.errno, Errno::ENXIO | Errno::ENOENT) => {}
+            Err(cause) => error!("{}", chain(&Error::new(Step::Remove, Some(&live.interface), cause))),
         }
-        self.live = None;
     }
 
     /// The interface, while there is one.
@@ -119,175 +122,128 @@ impl<'k> Tunnel<'k> {
     }
 
     /// Sends a packet through the tunnel, so that a NAT keeps its mapping.
-    pub fn keep_nat_open(&mut self) -> Result<(), ffi::kernel::Error> {
+    pub fn keep_nat_open(&mut self) -> kernel::Result<()> {
         match &self.live {
             Some(live) => self.kernel.send_keepalive(&live.interface),
             None => Ok(()),
         }
     }
 
-    /// Takes down what a run that was killed has left behind.
+    /// Removes what a run that was killed has left behind.
     pub fn remove_leftovers(&mut self, lives: impl Fn(u32) -> bool) {
         leftovers::remove(self.kernel, lives);
     }
 
-    /// Starts to watch the host's own addresses, one of which every tunnel needs.
-    pub fn watch_addresses(&mut self) -> Result<(), ffi::kernel::Error> {
-        self.kernel.watch_addresses()
-    }
-
-    /// What to poll for reading, where addresses are watched.
-    pub fn address_watch(&self) -> Option<BorrowedFd<'_>> {
-        self.kernel.address_watch()
-    }
-
-    /// How the host's addresses have changed since the last call.
-    pub fn address_changes(&mut self) -> Result<Vec<AddressChange>, ffi::kernel::Error> {
-        self.kernel.address_changes()
-    }
-
-    /// Whether this process may make a tunnel at all; so that it is said before anyone logs in.
+    /// Checks that this process may make a tunnel at all, so that a lack of privilege is reported before the login.
     pub fn check_privilege(&mut self) -> Result<(), Error> {
         self.kernel.check_privilege().map_err(|cause| Error::new(Step::Create, None, cause))?;
         match self.settings.carrier {
             Carrier::Gif => Ok(()),
-            Carrier::Udp { .. } => netgraph::check(self.kernel),
+            Carrier::Udp { .. } => netgraph::open(self.kernel).map(drop),
         }
     }
 
-    fn build(&mut self, ends: Ends) -> Result<(), Error> {
-        let mut live = self.create(ends)?;
-        // From here on it is taken down even where something panics.
-        self.live = Some(live.clone());
-        if let Err(error) = self.set_up(&mut live) {
-            self.remove(&live);
-            self.live = None;
-            return Err(error);
-        }
-        info!("made {}, a tunnel to {}", live.interface, ends.destination.ip());
-        self.live = Some(live);
-        Ok(())
-    }
-
-    /// The bare interface; the nodes of a UDP tunnel are connected from the start.
-    fn create(&mut self, ends: Ends) -> Result<Live, Error> {
+    /// Makes the bare interface. From here on a panic takes it down, too.
+    fn create(&mut self) -> Result<(), Error> {
         let (interface, node) = match self.settings.carrier {
             Carrier::Gif => (gif::make(self.kernel)?, None),
-            Carrier::Udp { port } => {
-                let interface = netgraph::make_nodes(self.kernel, port, ends.destination)?;
-                let node = IfaceNode::Named(interface.clone());
-                (interface, Some(node))
+            Carrier::Udp { .. } => {
+                let interface = netgraph::make_iface(self.kernel)?;
+                (interface.clone(), Some(IfaceNode::Named(interface)))
             }
         };
-        Ok(Live { interface, node, ends, inner: None })
-    }
-
-    fn set_up(&mut self, live: &mut Live) -> Result<(), Error> {
-        let (description, mtu) = (self.description(), self.settings.mtu);
-        self.run(live, Step::Describe, |kernel, name| kernel.describe(name, &description))?;
-        self.run(live, Step::JoinGroup, |kernel, name| kernel.join_group(name, GROUP))?;
-        if live.node.is_none() {
-            self.point(live, live.ends)?;
-        }
-        self.run(live, Step::SetMtu(mtu), |kernel, name| kernel.set_mtu(name, mtu))?;
-        self.run(live, Step::EnableIpv6, |kernel, name| kernel.enable_ipv6(name))?;
-        self.run(live, Step::BringUp, |kernel, name| kernel.bring_up(name))?;
-        self.number(live, live.ends.inner)
-    }
-
-    /// Re-points a live tunnel. Where a step fails, it is brought back to where it was.
-    fn repoint(&mut self, mut live: Live, ends: Ends) -> Result<(), Error> {
-        let before = live.ends;
-        let result = self.bring_to(&mut live, ends);
-        match &result {
-            Ok(()) => info!("pointed {} to {}", live.interface, ends.destination.ip()),
-            Err(_) => {
-                if let Err(error) = self.bring_to(&mut live, before) {
-                    warn!("cannot bring the tunnel back to where it was: {error}");
-                }
-            }
-        }
-        self.live = Some(live);
-        result
-    }
-
-    fn bring_to(&mut self, live: &mut Live, ends: Ends) -> Result<(), Error> {
-        // Even to where it points already: the kernel then picks up what has changed underneath.
-        self.point(live, ends)?;
-        self.number(live, ends.inner)?;
-        live.ends = ends;
+        self.live = Some(Live { interface, node, inner: None, applied: None });
         Ok(())
     }
 
-    fn point(&mut self, live: &Live, ends: Ends) -> Result<(), Error> {
-        match &live.node {
-            None => {
-                let outer = ends.outer();
-                self.run(live, Step::Point(outer), |kernel, name| kernel.point_gif(name, outer))
+    /// Sets every property of the interface.
+    ///
+    /// The order matters. The description comes first: by it the next start knows what a killed run left behind. The
+    /// group comes before the interface can carry packets, so that a firewall's rules apply from the first one on.
+    /// The kernel makes a link-local address when an interface goes up with IPv6 enabled, so IPv6 is enabled before.
+    /// The inner addresses come last: routes through the tunnel depend on them.
+    fn apply(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
+        let description = self.description();
+        let Self { kernel, settings, live: Some(live) } = self else { return Ok(()) };
+        let Live { interface, node, inner, .. } = live;
+        let interface = &*interface;
+        let failed = |step| move |cause| Error::new(step, Some(interface), cause);
+        kernel.set_description(interface, &description).map_err(failed(Step::SetDescription))?;
+        allow(kernel.join_group(interface, GROUP), Errno::EEXIST).map_err(failed(Step::JoinGroup))?;
+        match (settings.carrier, node) {
+            (Carrier::Udp { port }, Some(node)) => {
+                let remote = SocketAddrV4::new(offer.her, offer.udp_port.unwrap_or(DEFAULT_UDP_PORT));
+                let outer = Ends { local: SocketAddrV4::new(local, port), remote };
+                netgraph::connect(*kernel, interface, node, outer)?;
             }
-            Some(node) => netgraph::reconnect(self.kernel, &live.interface, node, ends.destination),
+            _ => {
+                let outer = Ends { local, remote: offer.her };
+                let step = Step::SetOuterAddresses(outer);
+                kernel.set_outer_addresses(interface, outer).map_err(failed(step))?;
+            }
+        }
+        kernel.set_mtu(interface, settings.mtu).map_err(failed(Step::SetMtu(settings.mtu)))?;
+        kernel.enable_ipv6(interface).map_err(failed(Step::EnableIpv6))?;
+        kernel.bring_up(interface).map_err(failed(Step::BringUp))?;
+        renumber(*kernel, interface, inner, offer.inner)
+    }
+
+    /// Undoes a change that failed.
+    fn go_back(&mut self, before: Option<(Ipv4Addr, Offer)>) {
+        match before.map(|(local, offer)| self.apply(local, &offer)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                warn!("cannot restore the tunnel, removing it: {}", chain(&error));
+                self.take_down();
+            }
+            None => self.take_down(),
         }
     }
 
-    /// Changes the inner addresses where they differ.
-    fn number(&mut self, live: &mut Live, inner: Option<Inner>) -> Result<(), Error> {
-        if live.inner == inner {
-            return Ok(());
-        }
-        if let Some(old) = live.inner {
-            self.run(live, Step::RemoveAddress(old.local), |kernel, name| {
-                match kernel.remove_address(name, old.local) {
-                    // Somebody else has removed it already.
-                    Err(cause) if cause.errno == Errno::EADDRNOTAVAIL => Ok(()),
-                    removed => removed,
-                }
-            })?;
-            live.inner = None;
-        }
-        if let Some(new) = inner {
-            self.run(live, Step::AddAddress(new.local), |kernel, name| kernel.add_address(name, new))?;
-            live.inner = inner;
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, live: &Live) {
-        let removed = match &live.node {
-            None => self.kernel.destroy_gif(&live.interface),
-            Some(node) => netgraph::shut_down(self.kernel, node),
-        };
-        match removed {
-            Ok(()) => info!("removed {}", live.interface),
-            // Gone already.
-            Err(cause) if matches!(cause.errno, Errno::ENXIO | Errno::ENOENT) => {}
-            Err(cause) => error!("{}", Error::new(Step::Remove, Some(&live.interface), cause)),
-        }
-    }
-
-    /// The live tunnel, under the name that its interface has now; `None` where there is none any more.
-    fn find_again(&mut self) -> Option<Live> {
-        let live = self.live.clone()?;
+    /// Finds the interface under the name that it has now, or that it is gone.
+    fn find_again(&mut self) {
         let ours = self.description();
-        let found = identity::find_again(self.kernel, &live.interface, &ours);
-        if found.is_none() {
-            warn!("{} is gone: somebody else has removed it", live.interface);
+        // Before its description is set, an interface can be known by its name alone.
+        let Some(live) = self.live.as_mut().filter(|live| live.applied.is_some()) else { return };
+        match identity::find_again(self.kernel, &live.interface, &ours) {
+            Some(interface) => live.interface = interface,
+            None => {
+                warn!("{} is gone: somebody else has removed it", live.interface);
+                self.live = None;
+            }
         }
-        self.live = found.map(|interface| Live { interface, ..live });
-        self.live.clone()
     }
 
     /// What marks the interface as this process's own.
     fn description(&self) -> String {
         identity::description(&self.settings.server, std::process::id())
     }
+}
 
-    fn run(
-        &mut self,
-        live: &Live,
-        step: Step,
-        call: impl FnOnce(&mut dyn Kernel, &InterfaceName) -> ffi::kernel::Result<()>,
-    ) -> Result<(), Error> {
-        call(self.kernel, &live.interface).map_err(|cause| Error::new(step, Some(&live.interface), cause))
+/// Removes the inner addresses that this process has added if they are not wanted any more, and adds the wanted ones.
+fn renumber(
+    kernel: &mut dyn Kernel,
+    interface: &InterfaceName,
+    added: &mut Option<Ends<Ipv6Addr>>,
+    wanted: Option<Ends<Ipv6Addr>>,
+) -> Result<(), Error> {
+    let failed = |step| move |cause| Error::new(step, Some(interface), cause);
+    if let Some(old) = added.take_if(|old| Some(*old) != wanted) {
+        let removed = kernel.remove_address(interface, old.local);
+        allow(removed, Errno::EADDRNOTAVAIL).map_err(failed(Step::RemoveAddress(old.local)))?;
+    }
+    if let Some(new) = wanted {
+        kernel.add_address(interface, new).map_err(failed(Step::AddAddress(new.local)))?;
+        *added = wanted;
+    }
+    Ok(())
+}
+
+/// Takes an errno for success that says: it is so already.
+fn allow(result: kernel::Result<()>, errno: Errno) -> kernel::Result<()> {
+    match result {
+        Err(cause) if cause.errno == errno => Ok(()),
+        result => result,
     }
 }
 

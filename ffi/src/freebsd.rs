@@ -14,7 +14,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::abi::ioctl::Call;
 use crate::abi::numbers::{AF_NETGRAPH, NG_CONTROL};
 use crate::errno::Errno;
-use crate::netgraph::Command;
+use crate::netgraph::Message;
 
 pub use kernel::FreeBsd;
 
@@ -51,9 +51,9 @@ fn netgraph_socket() -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// sendto(2): sends a command to its node. What is wrong with the command is the errno.
-fn send_command(socket: &OwnedFd, command: &Command, token: u32) -> Result<(), Errno> {
-    let (message, address) = (command.message(token), command.address());
+/// sendto(2): sends a message to its node, and fails as the node does.
+fn send_message(socket: &OwnedFd, message: &Message, token: u32) -> Result<(), Errno> {
+    let (message, address) = (message.encode(token), message.address());
     let length = libc::socklen_t::try_from(address.len()).map_err(|_| Errno::ENAMETOOLONG)?;
     // SAFETY: both pointers are to bytes that live until the call has returned, and come with their lengths.
     // A sockaddr is read byte by byte: it need not be aligned.

@@ -1,9 +1,11 @@
 //! gif(4): interfaces that carry IPv6 in IPv4.
 
+use std::net::Ipv4Addr;
+
 use crate::abi::ioctl::Call;
 use crate::abi::numbers::{SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFPHYADDR};
 use crate::abi::{Ifreq, InAliasreq, SockaddrIn, fixed, ifname, interface_name};
-use crate::kernel::Outer;
+use crate::kernel::Ends;
 use crate::name::InterfaceName;
 
 /// Makes a gif with the lowest free unit number; [`created`] tells its name.
@@ -23,11 +25,11 @@ pub fn created(answer: &Ifreq) -> Option<InterfaceName> {
 }
 
 /// Gives a gif its outer addresses.
-pub fn point(gif: &InterfaceName, outer: Outer) -> Call<'static, InAliasreq> {
+pub fn set_outer_addresses(gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Call<'static, InAliasreq> {
     let argument = InAliasreq {
         ifra_name: ifname(gif),
-        ifra_addr: SockaddrIn::new(outer.source, 0),
-        ifra_dstaddr: SockaddrIn::new(outer.destination, 0),
+        ifra_addr: SockaddrIn::new(outer.local, 0),
+        ifra_dstaddr: SockaddrIn::new(outer.remote, 0),
         ifra_mask: SockaddrIn::NONE,
         ifra_vhid: 0,
     };

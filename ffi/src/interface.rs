@@ -16,11 +16,11 @@ use crate::abi::{
     In6Aliasreq, In6Ifreq, In6IfruAddr, In6Ndireq, NdIfinfo, SockaddrIn6, ifname, interface_name,
 };
 use crate::errno::Errno;
-use crate::kernel::Inner;
+use crate::kernel::Ends;
 use crate::name::InterfaceName;
 
 /// Sets the description. The kernel refuses one of more than `net.ifdescr_maxlen` bytes with ENAMETOOLONG.
-pub fn describe<'text>(interface: &InterfaceName, description: &'text CStr) -> Call<'text, Ifreq> {
+pub fn set_description<'text>(interface: &InterfaceName, description: &'text CStr) -> Call<'text, Ifreq> {
     let text = description.to_bytes_with_nul();
     with_buffer(SIOCSIFDESCR, interface, text.as_ptr().expose_provenance(), text.len())
 }
@@ -156,7 +156,7 @@ pub fn enable_ipv6(found: &In6Ndireq) -> Call<'static, In6Ndireq> {
 }
 
 /// Adds an address with its peer, for ever. On an `AF_INET6` socket.
-pub fn add_address(interface: &InterfaceName, inner: Inner) -> Call<'static, In6Aliasreq> {
+pub fn add_address(interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Call<'static, In6Aliasreq> {
     let for_ever = In6Addrlifetime {
         ia6t_expire: 0,
         ia6t_preferred: 0,

@@ -1,30 +1,31 @@
 //! A kernel kept in memory, with FreeBSD's rules and errnos.
 //!
-//! It says each change as the ifconfig(8), ngctl(8), kldload(8) or ping(8) command that would make it, and
-//! touches nothing. It can be put into every place where dtcpclient may find itself (a jail, a kernel without
-//! modules), and told to fail.
+//! It prints each change as the ifconfig(8), ngctl(8), kldload(8) or ping(8) command that would make it, and touches
+//! nothing. A test can put it into every place in which dtcpclient may find itself (a jail, a kernel without
+//! modules), make its calls fail, and change it behind the program's back, as an administrator might.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::cell::{RefCell, RefMut};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 
 use crate::errno::Errno;
-use crate::kernel::{AddressChange, Error, Result};
+use crate::kernel::{Error, Result};
 use crate::name::InterfaceName;
 
 mod commands;
+mod control_socket;
 mod interfaces;
-mod kernel;
 mod nodes;
-mod watch;
+mod operations;
 
 use interfaces::Interfaces;
 pub use interfaces::{Interface, Kind};
 use nodes::Nodes;
 pub use nodes::{Ksocket, Node};
-use watch::Watch;
 
-/// The modules that there are. The kernel loads the node types by itself when one is made.
+/// The modules that exist. The kernel loads the node types by itself when a node is made.
 const MODULES: [&str; 4] = ["if_gif", "ng_socket", "ng_iface", "ng_ksocket"];
 
 /// What the process may do.
@@ -40,21 +41,22 @@ enum Place {
     VnetJail,
 }
 
-/// The kernel that dtcpclient rehearses with.
-pub struct Rehearsal {
+/// The kernel that dtcpclient rehearses with. Clones are the same kernel.
+#[derive(Clone)]
+pub struct Rehearsal(Rc<RefCell<State>>);
+
+struct State {
     sink: Box<dyn FnMut(&str)>,
     place: Place,
-    /// What is loaded of [`MODULES`].
+    /// Those of [`MODULES`] that are loaded.
     loaded: BTreeSet<&'static str>,
     interfaces: Interfaces,
     nodes: Nodes,
     /// Addresses that this host does not have; it has all others.
     foreign: BTreeSet<Ipv4Addr>,
     routed: bool,
-    watch: Option<Watch>,
-    changes: VecDeque<AddressChange>,
     calls: u64,
-    /// Which call is to fail, and how.
+    /// The call that is to fail, and how.
     failure: Option<(u64, Errno)>,
 }
 
@@ -63,7 +65,7 @@ impl Rehearsal {
     /// A FreeBSD host as root, with gif and netgraph in the kernel and no tunnel yet. `sink` gets each command
     /// as one line without its newline.
     pub fn new(sink: impl FnMut(&str) + 'static) -> Self {
-        Self {
+        Self(Rc::new(RefCell::new(State {
             sink: Box::new(sink),
             place: Place::Root,
             loaded: MODULES.into(),
@@ -71,36 +73,44 @@ impl Rehearsal {
             nodes: Nodes::default(),
             foreign: BTreeSet::new(),
             routed: true,
-            watch: None,
-            changes: VecDeque::new(),
             calls: 0,
             failure: None,
-        }
+        })))
     }
 
     /// Has gif and netgraph as modules that are not loaded yet.
     pub fn without_modules(self) -> Self {
-        Self { loaded: BTreeSet::new(), ..self }
+        self.state().loaded.clear();
+        self
     }
 
     /// The process is not root's.
     pub fn as_nobody(self) -> Self {
-        Self { place: Place::Nobody, ..self }
+        self.in_place(Place::Nobody)
     }
 
     /// The process is in a jail without a network stack of its own: it can make no tunnel.
     pub fn in_jail(self) -> Self {
-        Self { place: Place::Jail, ..self }
+        self.in_place(Place::Jail)
     }
 
     /// The process is in a vnet jail: it can load no module.
     pub fn in_vnet_jail(self) -> Self {
-        Self { place: Place::VnetJail, ..self }
+        self.in_place(Place::VnetJail)
     }
 
-    /// The process is in a vnet jail, and what it needs is not loaded.
+    /// The process is in a vnet jail, and the modules it needs are not loaded.
     pub fn without_kldload(self) -> Self {
         self.without_modules().in_vnet_jail()
+    }
+
+    fn in_place(self, place: Place) -> Self {
+        self.state().place = place;
+        self
+    }
+
+    fn state(&self) -> RefMut<'_, State> {
+        self.0.borrow_mut()
     }
 }
 
@@ -108,69 +118,66 @@ impl Rehearsal {
 impl Rehearsal {
     /// Makes the `n`th call from now fail with this errno, once; the next call is the first. Every operation of
     /// the seam that can fail counts, also those that only look.
-    pub fn fail_call(&mut self, n: u64, errno: Errno) {
-        self.failure = Some((self.calls + n, errno));
+    pub fn fail_call(&self, n: u64, errno: Errno) {
+        let mut state = self.state();
+        state.failure = Some((state.calls + n, errno));
     }
 
     /// Takes an IPv4 address off this host: a gif whose source it is no longer runs.
-    pub fn lose_address(&mut self, address: Ipv4Addr) {
-        if self.foreign.insert(address) {
-            self.report(AddressChange::Removed(address));
-        }
+    pub fn lose_address(&self, address: Ipv4Addr) {
+        self.state().foreign.insert(address);
     }
 
     /// Gives this host an IPv4 address back.
-    pub fn gain_address(&mut self, address: Ipv4Addr) {
-        self.foreign.remove(&address);
-        self.report(AddressChange::Added(address));
+    pub fn gain_address(&self, address: Ipv4Addr) {
+        self.state().foreign.remove(&address);
     }
 
-    /// Whether there is an IPv4 route to anywhere; without one, connecting fails with ENETUNREACH.
-    pub fn set_routed(&mut self, routed: bool) {
-        self.routed = routed;
+    /// Sets whether there is an IPv4 route to anywhere; without one, connecting fails with ENETUNREACH.
+    pub fn set_routed(&self, routed: bool) {
+        self.state().routed = routed;
     }
 
-    /// Renames an interface, as an administrator might. An iface node keeps its name.
-    /// Whether there was one of the old name, and none of the new.
-    pub fn rename(&mut self, from: &InterfaceName, to: &InterfaceName) -> bool {
-        self.interfaces.rename(from, to)
+    /// Changes an interface, as an administrator might. An iface node keeps its name if the interface changes its own.
+    ///
+    /// Returns whether there is an interface of this name.
+    pub fn meddle(&self, interface: &InterfaceName, change: impl FnOnce(&mut Interface)) -> bool {
+        self.state().interfaces.find_mut(interface).map(change).is_ok()
     }
 
-    fn report(&mut self, change: AddressChange) {
-        if let Some(watch) = &self.watch {
-            self.changes.push_back(change);
-            watch.wake();
-        }
+    /// Takes the ksocket off an iface node, as `ngctl shutdown ng0:inet6` does.
+    pub fn shut_down_ksocket(&self, node: &InterfaceName) {
+        self.state().nodes.shut_down_ksocket(node);
     }
 }
 
 /// What is in it.
 impl Rehearsal {
     /// The interfaces, in the order in which they were made.
-    pub fn interfaces(&self) -> &[Interface] {
-        self.interfaces.all()
+    pub fn interfaces(&self) -> Vec<Interface> {
+        self.state().interfaces.all().to_vec()
     }
 
     /// Whether packets can flow through an interface: `IFF_DRV_RUNNING`.
     pub fn is_running(&self, interface: &Interface) -> bool {
         match interface.kind {
-            Kind::Gif => interface.outer.is_some_and(|outer| !self.foreign.contains(&outer.source)),
+            Kind::Gif => interface.outer.is_some_and(|outer| !self.state().foreign.contains(&outer.local)),
             Kind::Ng => interface.up,
         }
     }
 
     /// The iface nodes with their ksockets, in the order in which they were made.
-    pub fn nodes(&self) -> &[Node] {
-        self.nodes.all()
+    pub fn nodes(&self) -> Vec<Node> {
+        self.state().nodes.all().to_vec()
     }
 
     /// How many calls there were.
     pub fn calls(&self) -> u64 {
-        self.calls
+        self.state().calls
     }
 }
 
-impl Rehearsal {
+impl State {
     /// One call that only looks.
     fn look<T>(
         &mut self,
@@ -186,7 +193,7 @@ impl Rehearsal {
         result.map_err(|errno| Error { call: call.to_string(), errno })
     }
 
-    /// One call that changes something, which only root may: what it gives, and the command that does the same.
+    /// One call that changes something, which only root may: `change` returns its value and the command that does the same.
     fn change<T>(
         &mut self,
         call: impl fmt::Display,
@@ -211,8 +218,8 @@ impl Rehearsal {
 impl fmt::Debug for Rehearsal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rehearsal")
-            .field("interfaces", &self.interfaces.all())
-            .field("nodes", &self.nodes.all())
+            .field("interfaces", &self.interfaces())
+            .field("nodes", &self.nodes())
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,67 @@
 //! route(4): what the kernel reports of the host's own addresses.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
 use zerocopy::FromBytes;
 
 use crate::abi::numbers::{AF_INET, RTA_IFA, RTM_DELADDR, RTM_NEWADDR, RTM_VERSION};
 use crate::abi::{IfaMsghdr, SockaddrIn};
-use crate::kernel::AddressChange;
+
+/// Room for any routing message: none is a kilobyte long.
+const MESSAGE_SIZE: usize = 4096;
+
+/// An IPv4 address of this host that came or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressChange {
+    /// An interface has it now.
+    Added(Ipv4Addr),
+    /// An interface had it, and has it no more.
+    Removed(Ipv4Addr),
+}
+
+/// A `PF_ROUTE` socket, on which the kernel reports changes.
+#[derive(Debug)]
+pub struct RouteSocket(File);
+
+impl RouteSocket {
+    /// Takes a descriptor that gives a routing message with each read(2), and does not block.
+    pub fn new(descriptor: OwnedFd) -> Self {
+        Self(descriptor.into())
+    }
+
+    /// Opens a socket that reports changes from now on. Needs no privilege.
+    #[cfg(target_os = "freebsd")]
+    pub fn open() -> io::Result<Self> {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        Ok(Self::new(socket(AddressFamily::Route, SockType::Raw, flags, None)?))
+    }
+
+    /// The descriptor, to poll for reading.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// The changes since the last call. Never waits.
+    pub fn changes(&mut self) -> io::Result<Vec<AddressChange>> {
+        let mut changes = Vec::new();
+        let mut message = [0; MESSAGE_SIZE];
+        loop {
+            match self.0.read(&mut message) {
+                Ok(0) => return Ok(changes),
+                Ok(length) => changes.extend(address_changes(&message[..length])),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changes),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The changes that were read before it count; a lasting error comes again.
+                Err(_) if !changes.is_empty() => return Ok(changes),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
 
 /// Where a message on a `PF_ROUTE` socket has its own size.
 const MSGLEN_SIZE: usize = size_of::<u16>();
@@ -61,7 +118,7 @@ fn padded(length: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::os::unix::net::UnixDatagram;
 
     use proptest::prelude::*;
     use zerocopy::IntoBytes;
@@ -137,6 +194,20 @@ mod tests {
             let bytes = [vec![length, 0, 0, 0], message(RTM_NEWADDR, RTA_IFA, &[ipv4(HERE)])].concat();
             assert_eq!(address_changes(&bytes), []);
         }
+    }
+
+    #[test]
+    fn a_route_socket_reports_the_changes_since_the_last_time() {
+        let (kernel, ours) = UnixDatagram::pair().expect("a pair of sockets");
+        ours.set_nonblocking(true).expect("it does not block");
+        let mut routes = RouteSocket::new(ours.into());
+        assert_eq!(routes.changes().expect("none yet"), []);
+        for (message_type, address) in [(RTM_DELADDR, HERE), (1, HERE), (RTM_NEWADDR, Ipv4Addr::LOCALHOST)] {
+            kernel.send(&message(message_type, RTA_IFA, &[ipv4(address)])).expect("room for it");
+        }
+        let expected = [AddressChange::Removed(HERE), AddressChange::Added(Ipv4Addr::LOCALHOST)];
+        assert_eq!(routes.changes().expect("two"), expected);
+        assert_eq!(routes.changes().expect("none since"), []);
     }
 
     proptest! {

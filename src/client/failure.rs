@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 
 use crate::exit::Exit;
 use crate::protocol::Reason;
+use crate::report::chain;
 use crate::tunnel;
 
 /// Why an attempt to have a tunnel, or a session, ended.
@@ -30,7 +31,7 @@ pub enum Failure {
     #[error("{0}")]
     Session(#[from] Reason),
     /// The tunnel could not be made.
-    #[error("{0}")]
+    #[error("{}", chain(.0))]
     Tunnel(#[from] tunnel::Error),
 }
 
@@ -51,7 +52,7 @@ impl Failure {
         match self {
             Self::Session(Reason::LoginRefused { .. } | Reason::BehindNat { .. }) => Severity::Refusal,
             Self::Session(Reason::UnsupportedTunnelType(_)) => Severity::Final,
-            Self::Tunnel(error) if error.is_lasting() => Severity::Final,
+            Self::Tunnel(error) if is_lasting(error) => Severity::Final,
             _ => Severity::Passing,
         }
     }
@@ -61,7 +62,7 @@ impl Failure {
         match self {
             Self::NoAddress { .. } => Exit::NoHost,
             Self::NoConnection { .. } => Exit::Unavailable,
-            Self::Tunnel(error) => error.exit(),
+            Self::Tunnel(error) => exit_of_tunnel(error),
             Self::Session(reason) => exit_of(reason),
         }
     }
@@ -85,5 +86,18 @@ fn exit_of(reason: &Reason) -> Exit {
         Reason::LoginRefused { .. } => Exit::NoPermission,
         Reason::NoTunnelFree(_) => Exit::TempFail,
         Reason::BehindNat { .. } => Exit::Config,
+    }
+}
+
+fn is_lasting(error: &tunnel::Error) -> bool {
+    matches!(error, tunnel::Error::NoModule(..)) || exit_of_tunnel(error) == Exit::NoPermission
+}
+
+/// The exit status of a tunnel that could not be made.
+pub(crate) fn exit_of_tunnel(error: &tunnel::Error) -> Exit {
+    use tunnel::Error as E;
+    match error {
+        E::NotPermitted(..) | E::JailWithoutNetwork | E::ModuleForbidden(_) => Exit::NoPermission,
+        _ => Exit::OsError,
     }
 }

@@ -1,6 +1,7 @@
 //! The line that SIGINFO asks for.
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use humantime::{format_duration, format_rfc3339_seconds};
@@ -21,19 +22,16 @@ impl Client<'_> {
         }
         if let Phase::Session(attempt) = &self.phase {
             if let Some(up) = &attempt.up {
-                let ends = &up.ends;
-                match ends.destination.port() {
-                    0 => push(&mut line, format_args!("outer {} to {}", ends.source, ends.destination.ip())),
-                    _ => push(
-                        &mut line,
-                        format_args!(
-                            "outer {}:{} to {}",
-                            ends.source, self.options.udp_port, ends.destination
-                        ),
-                    ),
+                let (offer, own) = (&up.offer, attempt.connection.own().unwrap_or(Ipv4Addr::UNSPECIFIED));
+                match offer.udp_port {
+                    None => push(&mut line, format_args!("outer {own} to {}", offer.her)),
+                    Some(port) => {
+                        let local = self.options.udp_port;
+                        push(&mut line, format_args!("outer {own}:{local} to {}:{port}", offer.her));
+                    }
                 }
-                if let Some(inner) = ends.inner {
-                    push(&mut line, format_args!("inner {} to {}", inner.local, inner.remote));
+                if let Some(inner) = offer.inner {
+                    push(&mut line, format_args!("inner {inner}"));
                 }
             }
             if let Some(round_trip) = attempt.session.round_trip() {

@@ -50,7 +50,7 @@ impl Client<'_> {
             Phase::Waiting { .. } | Phase::Ending(_) => {}
         }
         sources.extend(self.scripts.output().map(|fd| readable(Source::Script, fd)));
-        sources.extend(self.tunnel.address_watch().map(|fd| readable(Source::Addresses, fd)));
+        sources.extend(self.routes.iter().map(|routes| readable(Source::Addresses, routes.as_fd())));
         sources
     }
 

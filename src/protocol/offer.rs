@@ -6,6 +6,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ffi::kernel::Ends;
+
 use super::TunnelType;
 use super::address::{Prefix, is_inner, is_outer};
 use super::text::clean;
@@ -21,20 +23,11 @@ pub struct Offer {
     /// The server's IPv4 address, the far end of the tunnel.
     pub her: Ipv4Addr,
     /// The inner addresses of a numbered tunnel.
-    pub inner: Option<InnerAddresses>,
+    pub inner: Option<Ends<Ipv6Addr>>,
     /// The prefix for the client's network.
     pub prefix: Option<Prefix>,
     /// The server's UDP port, for a UDP tunnel.
     pub udp_port: Option<u16>,
-}
-
-/// The inner addresses, one for each end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InnerAddresses {
-    /// The client's.
-    pub me6: Ipv6Addr,
-    /// The server's.
-    pub her6: Ipv6Addr,
 }
 
 /// What was asked for, and over what connection: what an offer is read against.
@@ -133,10 +126,10 @@ impl<'a> Words<'a> {
         Ok(())
     }
 
-    fn inner(&mut self, tunnel_type: TunnelType) -> Result<Option<InnerAddresses>, OfferError> {
+    fn inner(&mut self, tunnel_type: TunnelType) -> Result<Option<Ends<Ipv6Addr>>, OfferError> {
         match *self.addresses.as_slice() {
             [(_, me6), (_, her6), ..] if me6 == her6 => Err(OfferError::SameInnerAddress(me6)),
-            [(_, me6), (_, her6), ..] => Ok(Some(InnerAddresses { me6, her6 })),
+            [(_, me6), (_, her6), ..] => Ok(Some(Ends { local: me6, remote: her6 })),
             _ if tunnel_type == TunnelType::Host => Err(OfferError::NoInnerAddresses),
             // One alone tells nothing.
             _ => {
@@ -194,7 +187,7 @@ mod tests {
     fn host_names_the_client_s_inner_address_first() {
         let inner = offer("192.0.2.1 192.0.2.2 2001:db8::0006 2001:db8::0005", HOST).inner.unwrap();
         assert_eq!(
-            (inner.me6.to_string(), inner.her6.to_string()),
+            (inner.local.to_string(), inner.remote.to_string()),
             ("2001:db8::6".into(), "2001:db8::5".into())
         );
     }
@@ -270,7 +263,7 @@ mod tests {
             for tunnel_type in TunnelType::ALL {
                 if let Ok((offer, _)) = Offer::read(&words, Asked { tunnel_type, udp, on_loopback: false }) {
                     prop_assert!(is_outer(offer.me, false) && is_outer(offer.her, false));
-                    prop_assert!(offer.inner.is_none_or(|inner| is_inner(inner.me6) && is_inner(inner.her6)));
+                    prop_assert!(offer.inner.is_none_or(|inner| is_inner(inner.local) && is_inner(inner.remote)));
                     prop_assert!(offer.udp_port.is_some() == udp && offer.udp_port != Some(0));
                 }
             }

@@ -1,16 +1,15 @@
-//! What can go wrong with a tunnel, in words that say what to do.
+//! What can go wrong with a tunnel, in words that say what to do. The advice that names an option is the client's.
 
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use ffi::errno::Errno;
-use ffi::kernel::{self, Outer};
+use ffi::kernel::{self, Ends};
 use ffi::name::InterfaceName;
 
 use super::GROUP;
-use crate::exit::Exit;
 
-/// A step of making, pointing or removing a tunnel.
+/// A step of making, changing or removing a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Make the interface.
@@ -19,19 +18,21 @@ pub enum Step {
     OpenNetgraph,
     /// Make a node, whose type the kernel loads by itself as this module.
     MakeNode(&'static str),
-    /// Learn the interface's name from its node, and let go of it.
-    FinishNodes,
-    /// Bind the ksocket to this port.
-    Bind(u16),
+    /// Ask a node for its interface or its address.
+    AskNode,
+    /// Remove a ksocket that is bound to another address.
+    RemoveKsocket,
+    /// Bind the ksocket.
+    Bind(SocketAddrV4),
     /// Connect the ksocket.
     Connect(SocketAddrV4),
     /// Set the description.
-    Describe,
+    SetDescription,
     /// Join the group.
     JoinGroup,
-    /// Set the outer addresses.
-    Point(Outer),
-    /// Set the MTU.
+    /// Set the outer addresses of a gif.
+    SetOuterAddresses(Ends<Ipv4Addr>),
+    /// Set the MTU, in bytes.
     SetMtu(u16),
     /// Clear IFDISABLED.
     EnableIpv6,
@@ -51,17 +52,16 @@ impl fmt::Display for Step {
             Self::Create => f.write_str("make the tunnel interface"),
             Self::OpenNetgraph => f.write_str("open a netgraph socket"),
             Self::MakeNode(module) => write!(f, "make a netgraph node ({module})"),
-            Self::FinishNodes => f.write_str("finish the netgraph nodes"),
-            Self::Bind(port) => write!(f, "bind to UDP port {port}"),
-            Self::Connect(peer) => write!(f, "connect to {peer}"),
-            Self::Describe => f.write_str("set the description"),
+            Self::AskNode => f.write_str("query a netgraph node"),
+            Self::RemoveKsocket => f.write_str("remove the old UDP socket"),
+            Self::Bind(local) => write!(f, "bind to {local}"),
+            Self::Connect(remote) => write!(f, "connect to {remote}"),
+            Self::SetDescription => f.write_str("set the description"),
             Self::JoinGroup => write!(f, "join the group {GROUP}"),
-            Self::Point(outer) => {
-                write!(f, "set the outer addresses {} and {}", outer.source, outer.destination)
-            }
+            Self::SetOuterAddresses(outer) => write!(f, "set the outer addresses {outer}"),
             Self::SetMtu(mtu) => write!(f, "set the MTU {mtu}"),
-            Self::EnableIpv6 => f.write_str("turn IPv6 on"),
-            Self::BringUp => f.write_str("bring the interface up"),
+            Self::EnableIpv6 => f.write_str("enable IPv6"),
+            Self::BringUp => f.write_str("set the interface up"),
             Self::AddAddress(address) => write!(f, "add the address {address}"),
             Self::RemoveAddress(address) => write!(f, "remove the address {address}"),
             Self::Remove => f.write_str("remove the interface"),
@@ -82,79 +82,60 @@ pub enum Error {
     JailWithoutNetwork,
     /// A module is missing, and a jail may not load it.
     #[error(
-        "the kernel module {0} is not loaded and may not be loaded from here: run `kldload {0}` on the host"
+        "the kernel module {0} is not loaded and cannot be loaded in a jail: run `kldload {0}` on the host"
     )]
     ModuleForbidden(&'static str),
     /// A module is missing, and cannot be loaded.
-    #[error("cannot load the kernel module {0}: {1}: is it installed with the kernel?")]
-    NoModule(&'static str, Errno),
+    #[error("cannot load the kernel module {0}, which is normally installed with the kernel")]
+    NoModule(&'static str, #[source] kernel::Error),
     /// The local UDP port is taken.
-    #[error("UDP port {0} is in use: choose another with -b")]
-    PortInUse(u16),
+    #[error("UDP port {} is in use on {}", .0.port(), .0.ip())]
+    PortInUse(SocketAddrV4),
+    /// The connection's own address is gone.
+    #[error("cannot bind the tunnel to {}, which is not an address of this host any more", .0.ip())]
+    AddressGone(SocketAddrV4),
     /// Another gif has the same outer addresses.
-    #[error(
-        "cannot point {interface} from {} to {}: another gif has these addresses: find it with ifconfig and destroy it",
-        outer.source, outer.destination
-    )]
-    PairInUse {
-        /// Our interface.
-        interface: InterfaceName,
-        /// The addresses.
-        outer: Outer,
-    },
+    #[error("another gif has the outer addresses {1}, wanted for {0}: find it with ifconfig and destroy it")]
+    PairInUse(InterfaceName, Ends<Ipv4Addr>),
     /// There is no route to the server's end.
-    #[error("cannot connect the tunnel to {0}: no route to it: check this host's IPv4 routes")]
+    #[error("no route to {}, the far end of the tunnel: check this host's IPv4 routes", .0.ip())]
     NoRoute(SocketAddrV4),
     /// Anything else.
-    #[error("cannot {step}{on}: {cause}{advice}", on = On(interface), advice = Advice(*step, interface))]
+    #[error("cannot {step}{on}{advice}", on = On(interface), advice = Advice(*step, interface))]
     Refused {
         /// What was tried.
         step: Step,
-        /// On which interface, where there was one.
+        /// On which interface, if there was one.
         interface: Option<InterfaceName>,
         /// What the kernel said.
-        cause: kernel::Error,
+        source: kernel::Error,
     },
 }
 
 impl Error {
     /// What it means that the kernel refused a step.
-    pub fn new(step: Step, interface: Option<&InterfaceName>, cause: kernel::Error) -> Self {
+    pub(super) fn new(step: Step, interface: Option<&InterfaceName>, source: kernel::Error) -> Self {
         let interface = interface.cloned();
-        match (step, cause.errno, interface) {
+        match (step, source.errno, interface) {
             (Step::OpenNetgraph, Errno::EPROTONOSUPPORT, _) => Self::JailWithoutNetwork,
-            // The control socket is open: what is not permitted is to load the module.
-            (Step::MakeNode(module), Errno::EPERM | Errno::ENOENT, _) => Self::module(module, &cause),
-            (Step::Bind(port), Errno::EADDRINUSE, _) => Self::PortInUse(port),
-            (Step::Connect(peer), Errno::ENETUNREACH, _) => Self::NoRoute(peer),
-            (Step::Point(outer), Errno::EADDRNOTAVAIL, Some(interface)) => {
-                Self::PairInUse { interface, outer }
+            // The control socket is open, so it is the loading of the module that is not permitted.
+            (Step::MakeNode(module), Errno::EPERM | Errno::ENOENT, _) => Self::module(module, source),
+            (Step::Bind(local), Errno::EADDRINUSE, _) => Self::PortInUse(local),
+            (Step::Bind(local), Errno::EADDRNOTAVAIL, _) => Self::AddressGone(local),
+            (Step::Connect(remote), Errno::ENETUNREACH, _) => Self::NoRoute(remote),
+            (Step::SetOuterAddresses(outer), Errno::EADDRNOTAVAIL, Some(interface)) => {
+                Self::PairInUse(interface, outer)
             }
             (step, Errno::EPERM, interface) => Self::NotPermitted(step, interface),
-            (step, _, interface) => Self::Refused { step, interface, cause },
+            (step, _, interface) => Self::Refused { step, interface, source },
         }
     }
 
     /// What it means that a module could not be loaded.
-    pub fn module(module: &'static str, cause: &kernel::Error) -> Self {
-        match cause.errno {
+    pub(super) fn module(module: &'static str, source: kernel::Error) -> Self {
+        match source.errno {
             Errno::EPERM => Self::ModuleForbidden(module),
-            errno => Self::NoModule(module, errno),
-        }
-    }
-
-    /// Whether trying again cannot help.
-    pub fn is_lasting(&self) -> bool {
-        matches!(self, Self::NoModule(..)) || self.exit() == Exit::NoPermission
-    }
-
-    /// The exit status that says it.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::NotPermitted(..) | Self::JailWithoutNetwork | Self::ModuleForbidden(_) => {
-                Exit::NoPermission
-            }
-            _ => Exit::OsError,
+            _ => Self::NoModule(module, source),
         }
     }
 }
@@ -174,11 +155,10 @@ impl fmt::Display for Advice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0, self.1) {
             (Step::Remove, Some(interface)) => {
-                write!(f, ": remove it with `ifconfig {interface} destroy` or `ngctl shutdown {interface}:`")
+                write!(f, " (remove it with `ifconfig {interface} destroy` or `ngctl shutdown {interface}:`)")
             }
-            (Step::SetMtu(_), _) => f.write_str(": choose another with -m"),
-            (Step::Connect(_), _) => f.write_str(": check this host's IPv4 addresses and routes"),
-            _ => f.write_str(": see the kernel's messages with dmesg"),
+            (Step::Connect(_), _) => f.write_str(" (check this host's IPv4 addresses and routes)"),
+            _ => Ok(()),
         }
     }
 }

@@ -5,12 +5,12 @@ use ffi::kernel::Kernel;
 use ffi::name::InterfaceName;
 
 use super::error::{Error, Step};
-use super::modules::{self, Missing};
+use super::modules::{self, ModuleProbe};
 
 /// A kernel without gif(4) says EINVAL.
-const MISSING: Missing = Missing { sign: Errno::EINVAL, module: "if_gif", companions: &[] };
+const PROBE: ModuleProbe = ModuleProbe { sign: Errno::EINVAL, module: "if_gif", companions: &[] };
 
-/// Makes a gif, loading the module where it is missing.
+/// Makes a gif, and loads the module if it is missing.
 pub(super) fn make(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error> {
-    modules::call(kernel, Step::Create, &MISSING, |kernel| kernel.create_gif())
+    modules::call(kernel, Step::Create, &PROBE, |kernel| kernel.create_gif())
 }

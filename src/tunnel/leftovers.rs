@@ -1,8 +1,9 @@
 //! What a run that was killed has left behind.
 
 use ffi::errno::Errno;
-use ffi::kernel::{self, IfaceNode, Kernel};
+use ffi::kernel::{self, Kernel};
 use ffi::name::InterfaceName;
+use ffi::netgraph::IfaceNode;
 use log::{info, warn};
 
 use super::{GROUP, identity, netgraph};
@@ -28,7 +29,7 @@ pub fn remove(kernel: &mut dyn Kernel, lives: impl Fn(u32) -> bool) {
 fn remove_one(kernel: &mut dyn Kernel, interface: &InterfaceName) -> kernel::Result<()> {
     match kernel.destroy_gif(interface) {
         Err(cause) if cause.errno == Errno::EINVAL => {
-            netgraph::shut_down(kernel, &IfaceNode::Named(interface.clone()))
+            netgraph::shut_down(kernel, IfaceNode::Named(interface.clone()))
         }
         result => result,
     }

@@ -3,82 +3,80 @@
 use std::net::SocketAddrV4;
 
 use ffi::errno::Errno;
-use ffi::kernel::{self, IfaceNode, Kernel};
+use ffi::kernel::{self, Ends, Kernel, Netgraph};
 use ffi::name::InterfaceName;
+use ffi::netgraph::{IfaceNode, Message, interface_name, socket_address};
+use log::error;
 
 use super::error::{Error, Step};
-use super::modules::{self, Missing};
+use super::modules::{self, ModuleProbe};
 
-/// A kernel without a control socket says EAFNOSUPPORT. The node types it loads by itself, but while it does so for the
-/// second, the interface of the first is there and down; and devd(8) takes a new interface that is down for one that
-/// wants no IPv6.
-const MISSING: Missing =
-    Missing { sign: Errno::EAFNOSUPPORT, module: "ng_socket", companions: &["ng_iface", "ng_ksocket"] };
+/// A kernel without a control socket says EAFNOSUPPORT. The node types it loads by itself, but while it loads the
+/// second, the interface of the first exists and is down; and devd(8) turns IPv6 off on a new interface that is down.
+const PROBE: ModuleProbe =
+    ModuleProbe { sign: Errno::EAFNOSUPPORT, module: "ng_socket", companions: &["ng_iface", "ng_ksocket"] };
 
-/// Makes the nodes, bound and connected, and gives the interface's name. A step that fails undoes the ones before it.
-pub(super) fn make_nodes(
-    kernel: &mut dyn Kernel,
-    port: u16,
-    peer: SocketAddrV4,
-) -> Result<InterfaceName, Error> {
-    with_control_socket(kernel, |kernel| {
-        kernel.make_iface_node().map_err(|cause| Error::new(Step::MakeNode("ng_iface"), None, cause))?;
-        finish_nodes(kernel, port, peer).inspect_err(|_| {
-            // The iface node lives until it is told to go. Should even this fail, the next start finds nothing to
-            // know it by; but then the kernel has refused two commands in a row.
-            if let Err(cause) = kernel.shut_down_node(&IfaceNode::OnHook) {
-                log::error!("cannot remove the new netgraph node: {cause}: find it with `ngctl list`");
+/// Opens a control socket, and loads the module if it is missing.
+pub(super) fn open(kernel: &mut dyn Kernel) -> Result<Box<dyn Netgraph>, Error> {
+    modules::call(kernel, Step::OpenNetgraph, &PROBE, |kernel| kernel.open_netgraph())
+}
+
+/// Makes an iface node and returns its interface.
+pub(super) fn make_iface(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error> {
+    let mut netgraph = open(kernel)?;
+    let failed = |step| move |cause| Error::new(step, None, cause);
+    netgraph.send(&Message::MakeIface).map_err(failed(Step::MakeNode("ng_iface")))?;
+    ask(&mut *netgraph, &Message::GetInterfaceName, interface_name)
+        .map_err(failed(Step::AskNode))
+        .inspect_err(|_| {
+            // The node would outlive the socket. If this fails too, the kernel has refused two messages in a row, and
+            // the next start has no mark to find the node by.
+            if let Err(cause) = netgraph.send(&Message::ShutDown(IfaceNode::OnHook)) {
+                error!("cannot remove the new netgraph node: {cause}: find it with `ngctl list`");
             }
         })
-    })
 }
 
-fn finish_nodes(kernel: &mut dyn Kernel, port: u16, peer: SocketAddrV4) -> Result<InterfaceName, Error> {
-    let unnamed = |step| move |cause| Error::new(step, None, cause);
-    let interface = kernel.iface_node_name().map_err(unnamed(Step::FinishNodes))?;
-    let on = Some(&interface);
-    let named = |step| move |cause| Error::new(step, on, cause);
-    kernel.make_ksocket_node(&IfaceNode::OnHook).map_err(named(Step::MakeNode("ng_ksocket")))?;
-    kernel.bind_ksocket(&IfaceNode::OnHook, port).map_err(named(Step::Bind(port)))?;
-    kernel.connect_ksocket(&IfaceNode::OnHook, peer).map_err(named(Step::Connect(peer)))?;
-    kernel.release_hook().map_err(named(Step::FinishNodes))?;
-    Ok(interface)
-}
-
-/// Connects the ksocket of a live tunnel again: to another peer, or to the same from a new source address.
-pub(super) fn reconnect(
+/// Brings the ksocket of an iface node to these ends. It is made if there is none, and made again if it is bound to
+/// another address, which it cannot change.
+pub(super) fn connect(
     kernel: &mut dyn Kernel,
     interface: &InterfaceName,
     node: &IfaceNode,
-    peer: SocketAddrV4,
+    ends: Ends<SocketAddrV4>,
 ) -> Result<(), Error> {
-    with_control_socket(kernel, |kernel| {
-        kernel
-            .connect_ksocket(node, peer)
-            .map_err(|cause| Error::new(Step::Connect(peer), Some(interface), cause))
-    })
+    let mut netgraph = open(kernel)?;
+    let bound_to = ask(&mut *netgraph, &Message::GetName(node.clone()), socket_address);
+    let mut send = |step, message| {
+        netgraph.send(&message).map(drop).map_err(|cause| Error::new(step, Some(interface), cause))
+    };
+    let is_there = match bound_to {
+        Ok(local) if local == ends.local => true,
+        Ok(_) => {
+            send(Step::RemoveKsocket, Message::ShutDownKsocket(node.clone()))?;
+            false
+        }
+        Err(cause) if cause.errno == Errno::ENOENT => false,
+        Err(cause) => return Err(Error::new(Step::AskNode, Some(interface), cause)),
+    };
+    if !is_there {
+        send(Step::MakeNode("ng_ksocket"), Message::MakeKsocket(node.clone()))?;
+        send(Step::Bind(ends.local), Message::Bind(node.clone(), ends.local))?;
+    }
+    send(Step::Connect(ends.remote), Message::Connect(node.clone(), ends.remote))
 }
 
 /// Shuts an iface node down, and with it the interface, the ksocket and its port.
-pub(super) fn shut_down(kernel: &mut dyn Kernel, node: &IfaceNode) -> kernel::Result<()> {
-    kernel.open_netgraph()?;
-    let result = kernel.shut_down_node(node);
-    kernel.close_netgraph();
-    result
+pub(super) fn shut_down(kernel: &mut dyn Kernel, node: IfaceNode) -> kernel::Result<()> {
+    kernel.open_netgraph()?.send(&Message::ShutDown(node)).map(drop)
 }
 
-/// Whether this process may use netgraph at all; loads the module if need be.
-pub(super) fn check(kernel: &mut dyn Kernel) -> Result<(), Error> {
-    with_control_socket(kernel, |_| Ok(()))
-}
-
-/// Opens the control socket, loading the module where it is missing, and closes it after `work`.
-fn with_control_socket<T>(
-    kernel: &mut dyn Kernel,
-    work: impl FnOnce(&mut dyn Kernel) -> Result<T, Error>,
-) -> Result<T, Error> {
-    modules::call(kernel, Step::OpenNetgraph, &MISSING, |kernel| kernel.open_netgraph())?;
-    let result = work(kernel);
-    kernel.close_netgraph();
-    result
+/// Sends a message and decodes its answer.
+fn ask<T>(
+    netgraph: &mut dyn Netgraph,
+    message: &Message,
+    decode: fn(&[u8]) -> Option<T>,
+) -> kernel::Result<T> {
+    let answer = netgraph.send(message)?;
+    decode(&answer).ok_or_else(|| kernel::Error { call: message.to_string(), errno: Errno::EBADMSG })
 }

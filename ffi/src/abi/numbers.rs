@@ -81,6 +81,8 @@ pub const NGM_KSOCKET_COOKIE: u32 = 0x3830_9f8d;
 pub const NGM_KSOCKET_BIND: u32 = 1;
 /// connect(2).
 pub const NGM_KSOCKET_CONNECT: u32 = 4;
+/// getsockname(2).
+pub const NGM_KSOCKET_GETNAME: u32 = 5;
 
 /// Commands of `ng_iface(4)` (`netgraph/ng_iface.h`).
 pub const NGM_IFACE_COOKIE: u32 = 0x420f_81ef;

@@ -2,27 +2,27 @@
 
 use std::ffi::CString;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddrV4, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use super::{ioctl, kldload, netgraph_socket, send_command};
+use super::{ioctl, kldload, netgraph_socket, send_message};
 use crate::abi::IfgReq;
 use crate::abi::ioctl::Call;
 use crate::errno::Errno;
-use crate::kernel::{AddressChange, Error, IfaceNode, Inner, Kernel, Outer, Result};
+use crate::kernel::{Ends, Error, Kernel, Netgraph, Result};
 use crate::name::InterfaceName;
-use crate::netgraph::Command;
-use crate::{gif, interface, netgraph, route_socket};
+use crate::netgraph::Message;
+use crate::{gif, interface};
 
 /// Seconds to wait for a node's answer. It is there as soon as the command is sent; this is for one that never comes.
 const ANSWER_TIMEOUT: i64 = 5;
-/// Room for any answer of the nodes in use, and for any routing message: none is a kilobyte long.
-const MESSAGE_SIZE: usize = 4096;
+/// Room for any answer of the nodes in use: none is a kilobyte long.
+const ANSWER_SIZE: usize = 4096;
 /// Room for a description, at first: the program's own are shorter.
 const DESCRIPTION_SIZE: usize = 128;
 /// All nodes of a link (RFC 4291).
@@ -34,26 +34,16 @@ const DISCARD: u16 = 9;
 #[derive(Debug)]
 pub struct FreeBsd {
     inet: OwnedFd,
-    netgraph: Option<Netgraph>,
-    routes: Option<OwnedFd>,
 }
 
 impl FreeBsd {
     /// Opens the socket that takes requests about interfaces. Needs no privilege.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { inet: datagram_socket(AddressFamily::Inet)?, netgraph: None, routes: None })
+        Ok(Self { inet: datagram_socket(AddressFamily::Inet)? })
     }
 
     fn ioctl<T: FromBytes + IntoBytes + Copy>(&self, call: &Call<'_, T>) -> Result<T> {
         ioctl(&self.inet, call).map_err(|cause| error(call.request().name, cause))
-    }
-
-    fn netgraph(&mut self, command: &Command) -> Result<&mut Netgraph> {
-        self.netgraph.as_mut().ok_or_else(|| error(command, Errno::EBADF))
-    }
-
-    fn command(&mut self, command: &Command) -> Result<()> {
-        self.netgraph(command)?.send(command).map(drop)
     }
 }
 
@@ -80,58 +70,24 @@ impl Kernel for FreeBsd {
         gif::created(&answer).ok_or_else(|| error(call.request().name, Errno::EBADMSG))
     }
 
-    fn point_gif(&mut self, gif: &InterfaceName, outer: Outer) -> Result<()> {
-        self.ioctl(&gif::point(gif, outer)).map(drop)
+    fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
+        self.ioctl(&gif::set_outer_addresses(gif, outer)).map(drop)
     }
 
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()> {
         self.ioctl(&gif::destroy(gif)).map(drop)
     }
 
-    fn open_netgraph(&mut self) -> Result<()> {
-        if self.netgraph.is_none() {
-            self.netgraph = Some(Netgraph::open().map_err(|cause| error("socket(PF_NETGRAPH)", cause))?);
+    fn open_netgraph(&mut self) -> Result<Box<dyn Netgraph>> {
+        match ControlSocket::open() {
+            Ok(socket) => Ok(Box::new(socket)),
+            Err(cause) => Err(error("socket(PF_NETGRAPH)", cause)),
         }
-        Ok(())
     }
 
-    fn close_netgraph(&mut self) {
-        self.netgraph = None;
-    }
-
-    fn make_iface_node(&mut self) -> Result<()> {
-        self.command(&Command::make_iface())
-    }
-
-    fn iface_node_name(&mut self) -> Result<InterfaceName> {
-        let command = Command::get_interface_name();
-        let answer = self.netgraph(&command)?.ask(&command)?;
-        netgraph::answered_name(&answer).ok_or_else(|| error(&command, Errno::EBADMSG))
-    }
-
-    fn make_ksocket_node(&mut self, iface: &IfaceNode) -> Result<()> {
-        self.command(&Command::make_ksocket(iface))
-    }
-
-    fn bind_ksocket(&mut self, iface: &IfaceNode, port: u16) -> Result<()> {
-        self.command(&Command::bind(iface, port))
-    }
-
-    fn connect_ksocket(&mut self, iface: &IfaceNode, peer: SocketAddrV4) -> Result<()> {
-        self.command(&Command::connect(iface, peer))
-    }
-
-    fn release_hook(&mut self) -> Result<()> {
-        self.command(&Command::remove_hook())
-    }
-
-    fn shut_down_node(&mut self, iface: &IfaceNode) -> Result<()> {
-        self.command(&Command::shut_down(iface))
-    }
-
-    fn describe(&mut self, interface: &InterfaceName, description: &str) -> Result<()> {
+    fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()> {
         let text = CString::new(description).map_err(|_| error("SIOCSIFDESCR", Errno::EINVAL))?;
-        self.ioctl(&interface::describe(interface, &text)).map(drop)
+        self.ioctl(&interface::set_description(interface, &text)).map(drop)
     }
 
     fn description(&mut self, interface: &InterfaceName) -> Result<String> {
@@ -190,7 +146,7 @@ impl Kernel for FreeBsd {
         self.ioctl(&interface::bring_up(interface, &found)).map(drop)
     }
 
-    fn add_address(&mut self, interface: &InterfaceName, inner: Inner) -> Result<()> {
+    fn add_address(&mut self, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()> {
         ioctl_ipv6(&interface::add_address(interface, inner)).map(drop)
     }
 
@@ -211,35 +167,6 @@ impl Kernel for FreeBsd {
             Err(cause) => Err(failed(Errno(cause.raw_os_error().unwrap_or(libc::EIO)))),
         }
     }
-
-    fn watch_addresses(&mut self) -> Result<()> {
-        if self.routes.is_none() {
-            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-            let made = socket(AddressFamily::Route, SockType::Raw, flags, None);
-            self.routes = Some(made.map_err(|cause| error("socket(PF_ROUTE)", errno(cause)))?);
-        }
-        Ok(())
-    }
-
-    fn address_watch(&self) -> Option<BorrowedFd<'_>> {
-        self.routes.as_ref().map(AsFd::as_fd)
-    }
-
-    fn address_changes(&mut self) -> Result<Vec<AddressChange>> {
-        let Some(routes) = &self.routes else { return Ok(Vec::new()) };
-        let mut changes = Vec::new();
-        let mut message = [0; MESSAGE_SIZE];
-        loop {
-            match recv(routes.as_raw_fd(), &mut message, MsgFlags::empty()) {
-                Ok(length) => changes.extend(route_socket::address_changes(&message[..length])),
-                Err(nix::errno::Errno::EAGAIN) => return Ok(changes),
-                Err(nix::errno::Errno::EINTR) => {}
-                // What has been read counts; a lasting error comes again.
-                Err(_) if !changes.is_empty() => return Ok(changes),
-                Err(cause) => return Err(error("recv(PF_ROUTE)", errno(cause))),
-            }
-        }
-    }
 }
 
 fn datagram_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
@@ -253,15 +180,15 @@ fn ioctl_ipv6<T: FromBytes + IntoBytes + Copy>(call: &Call<'_, T>) -> Result<T> 
     ioctl(&socket, call).map_err(|cause| error(call.request().name, cause))
 }
 
-/// A control socket, which is a node of netgraph itself.
+/// A control socket of netgraph, which is a node itself.
 #[derive(Debug)]
-struct Netgraph {
+struct ControlSocket {
     socket: OwnedFd,
-    /// The token of the last command.
+    /// The token of the last message.
     token: u32,
 }
 
-impl Netgraph {
+impl ControlSocket {
     fn open() -> std::result::Result<Self, Errno> {
         let socket = netgraph_socket()?;
         let timeout = TimeVal::seconds(ANSWER_TIMEOUT);
@@ -269,29 +196,32 @@ impl Netgraph {
         Ok(Self { socket, token: 0 })
     }
 
-    /// Sends a command that has no answer, or whose answer [`Self::ask`] awaits; gives its token.
-    fn send(&mut self, command: &Command) -> Result<u32> {
-        self.token = self.token.wrapping_add(1);
-        send_command(&self.socket, command, self.token).map_err(|cause| error(command, cause))?;
-        Ok(self.token)
-    }
-
-    /// Sends a command and gives its answer's arguments.
-    fn ask(&mut self, command: &Command) -> Result<Vec<u8>> {
-        let token = self.send(command)?;
-        let mut message = [0; MESSAGE_SIZE];
+    fn receive_answer(&self, message: &Message) -> std::result::Result<Vec<u8>, Errno> {
+        let mut bytes = [0; ANSWER_SIZE];
         loop {
-            match recv(self.socket.as_raw_fd(), &mut message, MsgFlags::empty()) {
+            match recv(self.socket.as_raw_fd(), &mut bytes, MsgFlags::empty()) {
                 Ok(length) => {
-                    if let Some(arguments) = command.answer(token, &message[..length]) {
+                    if let Some(arguments) = message.answer(self.token, &bytes[..length]) {
                         return Ok(arguments.to_owned());
                     }
                 }
                 Err(nix::errno::Errno::EINTR) => {}
-                Err(nix::errno::Errno::EAGAIN) => return Err(error(command, Errno::ETIMEDOUT)),
-                Err(cause) => return Err(error(command, errno(cause))),
+                Err(nix::errno::Errno::EAGAIN) => return Err(Errno::ETIMEDOUT),
+                Err(cause) => return Err(errno(cause)),
             }
         }
+    }
+}
+
+impl Netgraph for ControlSocket {
+    fn send(&mut self, message: &Message) -> Result<Vec<u8>> {
+        self.token = self.token.wrapping_add(1);
+        let sent = send_message(&self.socket, message, self.token);
+        let answered = match sent {
+            Ok(()) if message.has_answer() => self.receive_answer(message),
+            sent => sent.map(|()| Vec::new()),
+        };
+        answered.map_err(|cause| error(message, cause))
     }
 }
 
@@ -305,19 +235,21 @@ fn errno(cause: nix::errno::Errno) -> Errno {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
     use super::*;
+    use crate::route_socket::RouteSocket;
 
     #[test]
     fn programs_that_are_run_get_no_socket_of_the_kernels() {
-        let mut kernel = FreeBsd::new().expect("this socket needs no privilege");
-        kernel.watch_addresses().expect("nor does this one");
-        let mut sockets = vec![&kernel.inet];
-        sockets.extend(&kernel.routes);
+        let kernel = FreeBsd::new().expect("this socket needs no privilege");
+        let routes = RouteSocket::open().expect("nor does this one");
+        let mut sockets = vec![kernel.inet.as_fd(), routes.as_fd()];
         let netgraph = netgraph_socket();
         match &netgraph {
-            Ok(socket) => sockets.push(socket),
+            Ok(socket) => sockets.push(socket.as_fd()),
             Err(cause) => eprintln!("without a netgraph socket: {cause}"),
         }
         for socket in sockets {
@@ -327,17 +259,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_on_a_control_socket_that_is_not_open() {
-        let mut kernel = FreeBsd::new().expect("this socket needs no privilege");
-        assert_eq!(kernel.make_iface_node().expect_err("nowhere to send it").errno, Errno::EBADF);
-    }
-
-    #[test]
     fn addresses_are_watched_without_waiting() {
-        let mut kernel = FreeBsd::new().expect("this socket needs no privilege");
-        assert!(kernel.address_watch().is_none());
-        kernel.watch_addresses().expect("a routing socket needs no privilege");
-        assert!(kernel.address_watch().is_some());
-        kernel.address_changes().expect("there may be changes or none");
+        let mut routes = RouteSocket::open().expect("a routing socket needs no privilege");
+        routes.changes().expect("there may be changes or not");
     }
 }

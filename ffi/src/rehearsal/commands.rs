@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
-use crate::kernel::{Inner, Outer};
+use crate::kernel::Ends;
 use crate::name::InterfaceName;
 use crate::netgraph::{IPV6_HOOK, OWN_HOOK, SILENT_HOOK, UDP_HOOK};
 use crate::shell::quote;
@@ -19,8 +19,8 @@ pub(super) fn destroy(interface: &InterfaceName) -> String {
     ifconfig(interface, "destroy")
 }
 
-pub(super) fn tunnel(gif: &InterfaceName, outer: Outer) -> String {
-    ifconfig(gif, &format!("tunnel {} {}", outer.source, outer.destination))
+pub(super) fn tunnel(gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> String {
+    ifconfig(gif, &format!("tunnel {} {}", outer.local, outer.remote))
 }
 
 pub(super) fn description(interface: &InterfaceName, text: &str) -> String {
@@ -43,7 +43,7 @@ pub(super) fn up(interface: &InterfaceName) -> String {
     ifconfig(interface, "up")
 }
 
-pub(super) fn add_address(interface: &InterfaceName, inner: Inner) -> String {
+pub(super) fn add_address(interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> String {
     ifconfig(interface, &format!("inet6 {} {} prefixlen 128", inner.local, inner.remote))
 }
 
@@ -64,16 +64,20 @@ pub(super) fn make_ksocket(node: &InterfaceName) -> String {
     format!("ngctl mkpeer {} ksocket {IPV6_HOOK} {UDP_HOOK}", path(node, ""))
 }
 
-pub(super) fn bind(node: &InterfaceName, port: u16) -> String {
-    ksocket(node, "bind", SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))
+pub(super) fn bind(node: &InterfaceName, local: SocketAddrV4) -> String {
+    ksocket(node, "bind", local)
 }
 
-pub(super) fn connect(node: &InterfaceName, peer: SocketAddrV4) -> String {
-    ksocket(node, "connect", peer)
+pub(super) fn connect(node: &InterfaceName, remote: SocketAddrV4) -> String {
+    ksocket(node, "connect", remote)
 }
 
 pub(super) fn shut_down(node: &InterfaceName) -> String {
     format!("ngctl shutdown {}", path(node, ""))
+}
+
+pub(super) fn shut_down_ksocket(node: &InterfaceName) -> String {
+    format!("ngctl shutdown {}", path(node, IPV6_HOOK))
 }
 
 fn ksocket(node: &InterfaceName, command: &str, address: SocketAddrV4) -> String {

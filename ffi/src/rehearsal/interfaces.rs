@@ -1,11 +1,11 @@
 //! The interfaces of a rehearsal, and the rules by which FreeBSD keeps them.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use crate::errno::Errno;
 use crate::interface::group_name;
-use crate::kernel::{Inner, Outer};
+use crate::kernel::Ends;
 use crate::name::InterfaceName;
 
 /// What kind of interface it is.
@@ -56,7 +56,7 @@ pub struct Interface {
     /// The groups that it was put into.
     pub groups: Vec<String>,
     /// A gif's outer addresses.
-    pub outer: Option<Outer>,
+    pub outer: Option<Ends<Ipv4Addr>>,
     /// In bytes.
     pub mtu: u16,
     /// `IFF_UP`.
@@ -64,7 +64,7 @@ pub struct Interface {
     /// Whether `ND6_IFF_IFDISABLED` is cleared.
     pub ipv6_enabled: bool,
     /// Its IPv6 addresses, but for the link-local one.
-    pub addresses: Vec<Inner>,
+    pub addresses: Vec<Ends<Ipv6Addr>>,
 }
 
 #[derive(Debug, Default)]
@@ -129,17 +129,8 @@ impl Interfaces {
         self.all.retain(|each| each.kind != Kind::Ng || each.unit != unit);
     }
 
-    pub(super) fn rename(&mut self, from: &InterfaceName, to: &InterfaceName) -> bool {
-        let free = self.find(to).is_err();
-        match self.find_mut(from) {
-            Ok(interface) if free => interface.name = to.clone(),
-            _ => return false,
-        }
-        true
-    }
-
     /// Two gifs cannot have the same pair; one that has it already may be given it again.
-    pub(super) fn point(&mut self, name: &InterfaceName, outer: Outer) -> Result<()> {
+    pub(super) fn set_outer_addresses(&mut self, name: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
         let taken = self.all.iter().any(|each| each.name != *name && each.outer == Some(outer));
         let interface = self.find_mut(name)?;
         match interface.kind {
@@ -175,7 +166,7 @@ impl Interfaces {
     }
 
     /// An address that is there already takes the new peer.
-    pub(super) fn add_address(&mut self, name: &InterfaceName, inner: Inner) -> Result<()> {
+    pub(super) fn add_address(&mut self, name: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()> {
         let interface = self.find_mut(name)?;
         interface.addresses.retain(|each| each.local != inner.local);
         interface.addresses.push(inner);

@@ -3,38 +3,32 @@
 use std::net::SocketAddrV4;
 
 use crate::errno::Errno;
-use crate::kernel::IfaceNode;
 use crate::name::InterfaceName;
+use crate::netgraph::IfaceNode;
 
-/// The first port that the kernel picks by itself (`net.inet.ip.portrange.first`).
-const FIRST_EPHEMERAL_PORT: u16 = 49152;
-
-/// An iface node. It lives until it is told to go.
+/// An iface node. It lives until it is shut down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Its name: the first that its interface had.
     pub name: InterfaceName,
     /// The unit of its interface.
     pub unit: u32,
-    /// What is on its `inet6` hook.
+    /// The node on its `inet6` hook.
     pub ksocket: Option<Ksocket>,
 }
 
 /// A UDP ksocket node. It goes with its iface node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ksocket {
-    /// The local port, once it is bound.
-    pub port: Option<u16>,
-    /// Where it is connected to.
-    pub peer: Option<SocketAddrV4>,
+    /// Its own address and port, once it is bound.
+    pub local: Option<SocketAddrV4>,
+    /// The address and port that it is connected to.
+    pub remote: Option<SocketAddrV4>,
 }
 
-/// The control socket, open or not, and all nodes.
+/// All nodes but those of the control sockets.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    open: bool,
-    /// The unit of the iface node on our own hook.
-    hooked: Option<u32>,
     all: Vec<Node>,
 }
 
@@ -45,36 +39,13 @@ impl Nodes {
         &self.all
     }
 
-    pub(super) fn open(&mut self) {
-        self.open = true;
-    }
-
-    /// The hook goes with the socket's node, the nodes beyond it stay.
-    pub(super) fn close(&mut self) {
-        self.open = false;
-        self.hooked = None;
-    }
-
-    /// That a message can be sent: the socket is open.
-    pub(super) fn require_open(&self) -> Result<()> {
-        if self.open { Ok(()) } else { Err(Errno::EBADF) }
-    }
-
-    /// That an iface node can be made: our hook is free.
-    pub(super) fn require_free_hook(&self) -> Result<()> {
-        self.require_open()?;
-        if self.hooked.is_some() { Err(Errno::EEXIST) } else { Ok(()) }
-    }
-
-    /// The node of a new ng interface, on our own hook.
+    /// The node of a new ng interface.
     pub(super) fn add(&mut self, name: InterfaceName, unit: u32) {
         self.all.push(Node { name, unit, ksocket: None });
-        self.hooked = Some(unit);
     }
 
-    pub(super) fn find(&mut self, iface: &IfaceNode) -> Result<&mut Node> {
-        self.require_open()?;
-        let hooked = self.hooked;
+    /// A node; `hooked` is the unit of the one on the sender's hook.
+    pub(super) fn find(&mut self, iface: &IfaceNode, hooked: Option<u32>) -> Result<&mut Node> {
         let addressed = |node: &&mut Node| match iface {
             IfaceNode::OnHook => hooked == Some(node.unit),
             IfaceNode::Named(name) => node.name == *name,
@@ -82,60 +53,55 @@ impl Nodes {
         self.all.iter_mut().find(addressed).ok_or(Errno::ENOENT)
     }
 
-    pub(super) fn make_ksocket(&mut self, iface: &IfaceNode) -> Result<&Node> {
-        let node = self.find(iface)?;
-        if node.ksocket.is_some() {
-            return Err(Errno::EEXIST);
-        }
-        node.ksocket = Some(Ksocket::default());
-        Ok(node)
+    /// Two ksockets cannot have the same port on the same address.
+    pub(super) fn is_taken(&self, address: SocketAddrV4) -> bool {
+        self.all.iter().filter_map(|node| node.ksocket?.local).any(|other| {
+            let wildcard = address.ip().is_unspecified() || other.ip().is_unspecified();
+            other.port() == address.port() && (wildcard || other.ip() == address.ip())
+        })
     }
 
-    /// A ksocket that has a port keeps it; two cannot have the same.
-    pub(super) fn bind(&mut self, iface: &IfaceNode, port: u16) -> Result<&Node> {
-        let taken = self.port_is_taken(port);
-        let node = self.find(iface)?;
-        let ksocket = node.ksocket.as_mut().ok_or(Errno::ENOENT)?;
-        if ksocket.port.is_some() {
+    pub(super) fn shut_down_ksocket(&mut self, node: &InterfaceName) {
+        for node in self.all.iter_mut().filter(|each| each.name == *node) {
+            node.ksocket = None;
+        }
+    }
+
+    pub(super) fn remove(&mut self, unit: u32) {
+        self.all.retain(|node| node.unit != unit);
+    }
+}
+
+impl Node {
+    pub(super) fn make_ksocket(&mut self) -> Result<()> {
+        if self.ksocket.is_some() {
+            return Err(Errno::EEXIST);
+        }
+        self.ksocket = Some(Ksocket::default());
+        Ok(())
+    }
+
+    pub(super) fn ksocket(&mut self) -> Result<&mut Ksocket> {
+        self.ksocket.as_mut().ok_or(Errno::ENOENT)
+    }
+}
+
+impl Ksocket {
+    /// A ksocket that is bound stays where it is. `taken`: another one has this address and port.
+    pub(super) fn bind(&mut self, local: SocketAddrV4, taken: bool) -> Result<()> {
+        if self.local.is_some() {
             return Err(Errno::EINVAL);
         }
         if taken {
             return Err(Errno::EADDRINUSE);
         }
-        ksocket.port = Some(port);
-        Ok(node)
-    }
-
-    /// A ksocket without a port gets one.
-    pub(super) fn connect(&mut self, iface: &IfaceNode, peer: SocketAddrV4, routed: bool) -> Result<&Node> {
-        let free = (FIRST_EPHEMERAL_PORT..=u16::MAX).find(|&port| !self.port_is_taken(port));
-        let node = self.find(iface)?;
-        let ksocket = node.ksocket.as_mut().ok_or(Errno::ENOENT)?;
-        if !routed {
-            return Err(Errno::ENETUNREACH);
-        }
-        ksocket.port = ksocket.port.or(free);
-        ksocket.peer = Some(peer);
-        Ok(node)
-    }
-
-    fn port_is_taken(&self, port: u16) -> bool {
-        self.all.iter().filter_map(|node| node.ksocket).any(|ksocket| ksocket.port == Some(port))
-    }
-
-    pub(super) fn release_hook(&mut self) -> Result<()> {
-        self.require_open()?;
-        self.hooked = None;
+        self.local = Some(local);
         Ok(())
     }
 
-    /// Takes the node away, and its ksocket with it.
-    pub(super) fn shut_down(&mut self, iface: &IfaceNode) -> Result<Node> {
-        let unit = self.find(iface)?.unit;
-        if self.hooked == Some(unit) {
-            self.hooked = None;
-        }
-        let there = self.all.iter().position(|node| node.unit == unit).ok_or(Errno::ENOENT)?;
-        Ok(self.all.remove(there))
+    /// One that cannot be connected is left unconnected.
+    pub(super) fn connect(&mut self, remote: SocketAddrV4, routed: bool) -> Result<()> {
+        self.remote = routed.then_some(remote);
+        if routed { Ok(()) } else { Err(Errno::ENETUNREACH) }
     }
 }

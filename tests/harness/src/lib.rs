@@ -1,8 +1,6 @@
-//! What the tests start and watch: the program and the broker as processes, and a rehearsed kernel that can be reached
-//! from beside the tunnel.
+//! What the tests start and watch: the program and the broker as processes.
 
 mod process;
-mod shared;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use process::{DEADLINE, Process};
-pub use shared::Shared;
 use tempfile::TempDir;
 
 /// Who logs in, in all tests.

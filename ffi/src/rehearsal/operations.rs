@@ -1,0 +1,135 @@
+//! The seam on a kernel kept in memory: privilege, then the rules, then the command.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::control_socket::ControlSocket;
+use super::interfaces::Kind;
+use super::{MODULES, Place, Rehearsal, commands};
+use crate::abi::numbers::{
+    SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFGMEMB, SIOCIFCREATE2, SIOCIFDESTROY,
+    SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU, SIOCSIFPHYADDR,
+};
+use crate::errno::Errno;
+use crate::kernel::{Ends, Kernel, Netgraph, Result};
+use crate::name::InterfaceName;
+
+impl Kernel for Rehearsal {
+    fn check_privilege(&mut self) -> Result<()> {
+        self.state().look(SIOCIFCREATE2.name, |kernel| kernel.require_root())
+    }
+
+    fn load_module(&mut self, module: &str) -> Result<()> {
+        let mut state = self.state();
+        let is_new = state.look(format_args!("kldload {module}"), |kernel| {
+            if kernel.place != Place::Root {
+                return Err(Errno::EPERM);
+            }
+            let module = MODULES.into_iter().find(|known| *known == module).ok_or(Errno::ENOENT)?;
+            Ok(kernel.loaded.insert(module))
+        })?;
+        if is_new {
+            (state.sink)(&commands::load_module(module));
+        }
+        Ok(())
+    }
+
+    fn create_gif(&mut self) -> Result<InterfaceName> {
+        self.state().change(SIOCIFCREATE2.name, |kernel| {
+            if !kernel.loaded.contains("if_gif") {
+                return Err(Errno::EINVAL);
+            }
+            let name = kernel.interfaces.create(Kind::Gif)?.name.clone();
+            let command = commands::create(&name);
+            Ok((name, command))
+        })
+    }
+
+    fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
+        self.state().change(SIOCSIFPHYADDR.name, |kernel| {
+            kernel.interfaces.set_outer_addresses(gif, outer)?;
+            Ok(((), commands::tunnel(gif, outer)))
+        })
+    }
+
+    fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()> {
+        self.state().change(SIOCIFDESTROY.name, |kernel| {
+            kernel.interfaces.destroy_gif(gif)?;
+            Ok(((), commands::destroy(gif)))
+        })
+    }
+
+    fn open_netgraph(&mut self) -> Result<Box<dyn Netgraph>> {
+        self.state().look("socket(PF_NETGRAPH)", |kernel| match kernel.place {
+            _ if !kernel.loaded.contains("ng_socket") => Err(Errno::EAFNOSUPPORT),
+            Place::Jail => Err(Errno::EPROTONOSUPPORT),
+            Place::Nobody => Err(Errno::EPERM),
+            Place::Root | Place::VnetJail => Ok(()),
+        })?;
+        Ok(Box::new(ControlSocket::new(self)))
+    }
+
+    fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()> {
+        self.state().change(SIOCSIFDESCR.name, |kernel| {
+            description.clone_into(&mut kernel.interfaces.find_mut(interface)?.description);
+            Ok(((), commands::description(interface, description)))
+        })
+    }
+
+    fn description(&mut self, interface: &InterfaceName) -> Result<String> {
+        self.state()
+            .look(SIOCGIFDESCR.name, |kernel| Ok(kernel.interfaces.find(interface)?.description.clone()))
+    }
+
+    fn join_group(&mut self, interface: &InterfaceName, group: &str) -> Result<()> {
+        self.state().change(SIOCAIFGROUP.name, |kernel| {
+            kernel.interfaces.join(interface, group)?;
+            Ok(((), commands::group(interface, group)))
+        })
+    }
+
+    fn group_members(&mut self, group: &str) -> Result<Vec<InterfaceName>> {
+        self.state().look(SIOCGIFGMEMB.name, |kernel| Ok(kernel.interfaces.members(group)))
+    }
+
+    fn set_mtu(&mut self, interface: &InterfaceName, mtu: u16) -> Result<()> {
+        self.state().change(SIOCSIFMTU.name, |kernel| {
+            kernel.interfaces.set_mtu(interface, mtu)?;
+            Ok(((), commands::mtu(interface, mtu)))
+        })
+    }
+
+    fn enable_ipv6(&mut self, interface: &InterfaceName) -> Result<()> {
+        self.state().change(SIOCSIFINFO_IN6.name, |kernel| {
+            kernel.interfaces.find_mut(interface)?.ipv6_enabled = true;
+            Ok(((), commands::enable_ipv6(interface)))
+        })
+    }
+
+    fn bring_up(&mut self, interface: &InterfaceName) -> Result<()> {
+        self.state().change(SIOCSIFFLAGS.name, |kernel| {
+            kernel.interfaces.find_mut(interface)?.up = true;
+            Ok(((), commands::up(interface)))
+        })
+    }
+
+    fn add_address(&mut self, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()> {
+        self.state().change(SIOCAIFADDR_IN6.name, |kernel| {
+            kernel.interfaces.add_address(interface, inner)?;
+            Ok(((), commands::add_address(interface, inner)))
+        })
+    }
+
+    fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()> {
+        self.state().change(SIOCDIFADDR_IN6.name, |kernel| {
+            kernel.interfaces.remove_address(interface, local)?;
+            Ok(((), commands::remove_address(interface, local)))
+        })
+    }
+
+    fn send_keepalive(&mut self, interface: &InterfaceName) -> Result<()> {
+        self.state().change("sendto(ff02::1)", |kernel| {
+            kernel.interfaces.find(interface)?;
+            Ok(((), commands::keepalive(interface)))
+        })
+    }
+}
