@@ -81,13 +81,10 @@ impl<'k> Tunnel<'k> {
     /// it is removed as well: half a tunnel would take packets that it cannot deliver, or from anyone.
     pub fn bring_up(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
         self.find_again();
-        let before = match &self.live {
-            Some(live) => live.applied.clone(),
-            None => {
-                self.create()?;
-                None
-            }
-        };
+        if self.live.is_none() {
+            self.create()?;
+        }
+        let before = self.live.as_ref().and_then(|live| live.applied.clone());
         if let Err(error) = self.apply(local, offer) {
             self.go_back(before);
             return Err(error);
@@ -170,17 +167,18 @@ impl<'k> Tunnel<'k> {
         let failed = |step| move |cause| Error::new(step, Some(interface), cause);
         kernel.set_description(interface, &description).map_err(failed(Step::SetDescription))?;
         allow(kernel.join_group(interface, GROUP), Errno::EEXIST).map_err(failed(Step::JoinGroup))?;
-        match (settings.carrier, node) {
-            (Carrier::Udp { port }, Some(node)) => {
-                let remote = SocketAddrV4::new(offer.her, offer.udp_port.unwrap_or(DEFAULT_UDP_PORT));
-                let outer = Ends { local: SocketAddrV4::new(local, port), remote };
-                netgraph::connect(*kernel, interface, node, outer)?;
-            }
-            _ => {
-                let outer = Ends { local, remote: offer.her };
-                let step = Step::SetOuterAddresses(outer);
-                kernel.set_outer_addresses(interface, outer).map_err(failed(step))?;
-            }
+        if let (Carrier::Udp { port }, Some(node)) = (settings.carrier, node) {
+            let remote = SocketAddrV4::new(offer.her, offer.udp_port.unwrap_or(DEFAULT_UDP_PORT));
+            netgraph::connect(
+                *kernel,
+                interface,
+                node,
+                Ends { local: SocketAddrV4::new(local, port), remote },
+            )?;
+        } else {
+            let outer = Ends { local, remote: offer.her };
+            let set = kernel.set_outer_addresses(interface, outer);
+            set.map_err(failed(Step::SetOuterAddresses(outer)))?;
         }
         kernel.set_mtu(interface, settings.mtu).map_err(failed(Step::SetMtu(settings.mtu)))?;
         kernel.enable_ipv6(interface).map_err(failed(Step::EnableIpv6))?;
@@ -205,12 +203,11 @@ impl<'k> Tunnel<'k> {
         let ours = self.description();
         // Before its description is set, an interface can be known by its name alone.
         let Some(live) = self.live.as_mut().filter(|live| live.applied.is_some()) else { return };
-        match identity::find_again(self.kernel, &live.interface, &ours) {
-            Some(interface) => live.interface = interface,
-            None => {
-                warn!("{} is gone: somebody else has removed it", live.interface);
-                self.live = None;
-            }
+        if let Some(interface) = identity::find_again(self.kernel, &live.interface, &ours) {
+            live.interface = interface;
+        } else {
+            warn!("{} is gone: somebody else has removed it", live.interface);
+            self.live = None;
         }
     }
 
