@@ -387,7 +387,7 @@ fn an_interface_that_was_renamed_is_found_and_removed() {
 }
 
 #[test]
-fn an_interface_that_was_described_anew_is_still_ours() {
+fn an_interface_with_another_description_is_still_ours() {
     let (kernel, _) = rehearsal();
     let mut shared = kernel.clone();
     let mut tunnel = Tunnel::new(&mut shared, settings(GIF));
@@ -400,7 +400,7 @@ fn an_interface_that_was_described_anew_is_still_ours() {
 }
 
 #[test]
-fn an_interface_that_somebody_removed_is_made_anew_and_another_s_is_not_touched() {
+fn an_interface_that_somebody_removed_is_made_again_and_another_s_is_not_touched() {
     let (kernel, _) = rehearsal();
     let mut shared = kernel.clone();
     let mut tunnel = Tunnel::new(&mut shared, settings(GIF));
@@ -440,6 +440,9 @@ fn a_process_lives_or_does_not() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!lives(child.id()));
-    assert!(!lives(std::process::id()), "what bears our own pid was left by an earlier process");
+    assert!(
+        !lives(std::process::id()),
+        "an interface with our own pid was left behind by an earlier process"
+    );
     assert!(!lives(u32::MAX));
 }

@@ -3,7 +3,7 @@
 //! All `unsafe` of the project is here, behind functions that are safe to call. [`FreeBsd`] is made of them.
 #![expect(unsafe_code, reason = "the calls to the kernel")]
 
-mod kernel;
+mod calls;
 mod witnesses;
 
 use std::ffi::{CStr, c_char, c_int, c_ulong};
@@ -16,7 +16,7 @@ use crate::abi::numbers::{AF_NETGRAPH, NG_CONTROL};
 use crate::errno::Errno;
 use crate::netgraph::Message;
 
-pub use kernel::FreeBsd;
+pub use calls::FreeBsd;
 
 /// ioctl(2): makes a call, and gives its argument as the kernel left it.
 fn ioctl<T: FromBytes + IntoBytes + Copy>(socket: &OwnedFd, call: &Call<'_, T>) -> Result<T, Errno> {

@@ -11,15 +11,16 @@ pub(super) fn description(server: &str, pid: u32) -> String {
     format!("dtcpclient: {server}, pid {pid}")
 }
 
-/// The process that a description names; `None` where it is none of ours.
+/// The process that a description names; `None` if it is not one of ours.
 pub(super) fn owner(description: &str) -> Option<u32> {
     let (_, pid) = description.strip_prefix("dtcpclient: ")?.rsplit_once(", pid ")?;
     pid.parse().ok()
 }
 
-/// The name that the interface `was` has now, since anyone may rename or destroy it; `None` where it is gone.
+/// The present name of the interface that was last called `was` and has the description `ours`: anyone may rename or
+/// destroy it. `None` if it is gone.
 ///
-/// A kernel that cannot be asked is taken to have left it alone.
+/// If the kernel cannot be asked, the interface is taken to have its name still.
 pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &str) -> Option<InterfaceName> {
     let described = match kernel.description(was) {
         Ok(description) if description == ours => return Some(was.clone()),
@@ -28,7 +29,7 @@ pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &st
         Err(_) => return Some(was.clone()),
     };
     let Ok(members) = kernel.group_members(GROUP) else { return Some(was.clone()) };
-    // Described anew by the administrator, not made anew by another dtcpclient.
+    // An administrator has changed its description; another dtcpclient's interface would name that process.
     if members.contains(was) && described.is_some_and(|description| owner(&description).is_none()) {
         return Some(was.clone());
     }
@@ -46,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_of_somebody_else_names_none() {
+    fn a_description_by_somebody_else_names_no_process() {
         for other in [
             "",
             "uplink",

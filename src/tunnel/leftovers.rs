@@ -8,19 +8,20 @@ use log::{info, warn};
 
 use super::{GROUP, identity, netgraph};
 
-/// Takes down the interfaces of our group whose description names a process that is no more. One whose process lives,
-/// or that names none, is never touched. What cannot be removed is logged, and no reason not to start.
-pub fn remove(kernel: &mut dyn Kernel, lives: impl Fn(u32) -> bool) {
+/// Removes the interfaces of our group whose description names a process that does not exist any more. An interface
+/// whose process lives, or that names no process, is never touched. A failure is logged, and does not keep the program
+/// from starting.
+pub(super) fn remove(kernel: &mut dyn Kernel, lives: impl Fn(u32) -> bool) {
     let members = match kernel.group_members(GROUP) {
         Ok(members) => members,
-        Err(cause) => return warn!("cannot look for what an earlier run left behind: {cause}"),
+        Err(cause) => return warn!("cannot look for interfaces of earlier runs: {cause}"),
     };
     for interface in members {
         let Ok(description) = kernel.description(&interface) else { continue };
         let Some(pid) = identity::owner(&description).filter(|&pid| !lives(pid)) else { continue };
         match remove_one(kernel, &interface) {
-            Ok(()) => info!("removed {interface}, which process {pid} left behind"),
-            Err(cause) => warn!("cannot remove {interface}, which process {pid} left behind: {cause}"),
+            Ok(()) => info!("removed {interface}, left behind by process {pid}"),
+            Err(cause) => warn!("cannot remove {interface}, left behind by process {pid}: {cause}"),
         }
     }
 }
@@ -35,8 +36,8 @@ fn remove_one(kernel: &mut dyn Kernel, interface: &InterfaceName) -> kernel::Res
     }
 }
 
-/// Whether a process exists. The one that asks does not count: what bears its own pid was left by an earlier process
-/// of that number.
+/// Whether another process of this number exists. An interface with our own pid was left behind by an earlier process
+/// of the same number.
 pub fn lives(pid: u32) -> bool {
     let Ok(raw) = i32::try_from(pid) else { return false };
     let exists =
