@@ -15,6 +15,7 @@ pub mod prompt;
 pub mod protocol;
 mod report;
 pub mod script;
+mod shell;
 pub mod signals;
 pub mod startup;
 pub mod tunnel;

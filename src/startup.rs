@@ -16,6 +16,7 @@ use crate::options::Options;
 use crate::password::{self, PasswordError};
 use crate::protocol::Login;
 use crate::script::{self, Limits, Runner, ScriptError, Way};
+use crate::shell;
 use crate::signals::Signals;
 use crate::tunnel::{self, Carrier, Settings, Tunnel, leftovers};
 
@@ -162,9 +163,10 @@ fn way(options: &Options) -> Way {
 }
 
 /// Where a rehearsal says what would be done: on standard output, or for a daemon in the log.
-fn teller(options: &Options) -> impl Fn(&str) + 'static {
+fn teller(options: &Options) -> impl Fn(&[String]) + 'static {
     let daemon = options.daemon;
     move |command| {
+        let command = shell::line(command);
         if daemon {
             info!("would run: {command}");
         } else {

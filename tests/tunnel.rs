@@ -51,7 +51,7 @@ fn other() -> Offer {
 fn rehearsal() -> (Rehearsal, Rc<RefCell<Vec<String>>>) {
     let told = Rc::new(RefCell::new(Vec::new()));
     let sink = Rc::clone(&told);
-    (Rehearsal::new(move |line| sink.borrow_mut().push(line.to_owned())), told)
+    (Rehearsal::new(move |words| sink.borrow_mut().push(words.join(" "))), told)
 }
 
 fn name(name: &str) -> InterfaceName {
@@ -75,7 +75,7 @@ fn a_gif_is_made_and_removed_by_these_commands() {
     let (mut kernel, told) = rehearsal();
     Tunnel::new(&mut kernel, settings(GIF)).bring_up(LOCAL, &numbered()).unwrap();
     let description =
-        format!("ifconfig gif0 description 'dtcpclient: broker.example, pid {}'", std::process::id());
+        format!("ifconfig gif0 description dtcpclient: broker.example, pid {}", std::process::id());
     assert_eq!(
         *told.borrow(),
         [
@@ -98,7 +98,7 @@ fn a_udp_tunnel_is_made_and_removed_by_these_commands() {
     let (mut kernel, told) = rehearsal();
     Tunnel::new(&mut kernel, settings(UDP)).bring_up(LOCAL, &bare()).unwrap();
     let description =
-        format!("ifconfig ng0 description 'dtcpclient: broker.example, pid {}'", std::process::id());
+        format!("ifconfig ng0 description dtcpclient: broker.example, pid {}", std::process::id());
     assert_eq!(
         *told.borrow(),
         [
@@ -289,7 +289,7 @@ fn a_live_tunnel_that_can_neither_be_changed_nor_restored_is_removed() {
 #[test]
 fn a_panic_takes_the_tunnel_down() {
     for carrier in [GIF, UDP] {
-        let kernel = Rehearsal::new(|command| assert!(!command.ends_with(" up"), "as a fault of ours would"));
+        let kernel = Rehearsal::new(|words| assert!(words[2] != "up", "as a fault of ours would"));
         let mut shared = kernel.clone();
         let bring_up = || Tunnel::new(&mut shared, settings(carrier)).bring_up(LOCAL, &bare());
         assert!(catch_unwind(AssertUnwindSafe(bring_up)).is_err());

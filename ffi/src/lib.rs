@@ -13,4 +13,3 @@ pub mod name;
 pub mod netgraph;
 pub mod rehearsal;
 pub mod route_socket;
-pub mod shell;

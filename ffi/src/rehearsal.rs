@@ -1,6 +1,6 @@
 //! A kernel kept in memory, with FreeBSD's rules and errnos.
 //!
-//! It prints each change as the ifconfig(8), ngctl(8), kldload(8) or ping(8) command that would make it, and touches
+//! It reports each change as the ifconfig(8), ngctl(8), kldload(8) or ping(8) command that would make it, and touches
 //! nothing. A test can put it into every place in which dtcpclient may find itself (a jail, a kernel without
 //! modules), make its calls fail, and change it behind the program's back, as an administrator might.
 
@@ -14,7 +14,6 @@ use crate::errno::Errno;
 use crate::kernel::{Error, Result};
 use crate::name::InterfaceName;
 
-mod commands;
 mod control_socket;
 mod interfaces;
 mod nodes;
@@ -45,8 +44,15 @@ enum Place {
 #[derive(Clone)]
 pub struct Rehearsal(Rc<RefCell<State>>);
 
+/// The words of a command.
+type Command = Vec<String>;
+
+fn words(words: &[&dyn fmt::Display]) -> Command {
+    words.iter().map(ToString::to_string).collect()
+}
+
 struct State {
-    sink: Box<dyn FnMut(&str)>,
+    sink: Box<dyn FnMut(&[String])>,
     place: Place,
     /// Those of [`MODULES`] that are loaded.
     loaded: BTreeSet<&'static str>,
@@ -62,9 +68,9 @@ struct State {
 
 /// Where the rehearsal takes place.
 impl Rehearsal {
-    /// A FreeBSD host as root, with gif and netgraph in the kernel and no tunnel yet. `sink` gets each command
-    /// as one line without its newline.
-    pub fn new(sink: impl FnMut(&str) + 'static) -> Self {
+    /// A FreeBSD host as root, with gif and netgraph in the kernel and no tunnel yet. `sink` gets each command as its
+    /// words, not quoted for a shell.
+    pub fn new(sink: impl FnMut(&[String]) + 'static) -> Self {
         Self(Rc::new(RefCell::new(State {
             sink: Box::new(sink),
             place: Place::Root,
@@ -197,7 +203,7 @@ impl State {
     fn change<T>(
         &mut self,
         call: impl fmt::Display,
-        change: impl FnOnce(&mut Self) -> std::result::Result<(T, String), Errno>,
+        change: impl FnOnce(&mut Self) -> std::result::Result<(T, Command), Errno>,
     ) -> Result<T> {
         let (value, command) = self.look(call, |kernel| {
             kernel.require_root()?;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use ffi::shell::quote;
 use log::{error, info, warn};
 use nix::sys::signal::Signal;
 
@@ -18,7 +17,7 @@ pub enum Way {
     /// It is run.
     Run,
     /// Its command line is told instead.
-    Tell(Box<dyn Fn(&str)>),
+    Tell(Box<dyn Fn(&[String])>),
 }
 
 /// How long a run may take.
@@ -162,10 +161,9 @@ impl Runner {
     fn start(&mut self, state: State, facts: &Facts, now: Instant) {
         let Some(program) = &self.program else { return };
         if let Way::Tell(tell) = &self.way {
-            let arguments = facts.arguments(state);
-            let line =
-                std::iter::once(&*program.to_string_lossy()).chain(arguments).map(quote).collect::<Vec<_>>();
-            return tell(&line.join(" "));
+            let mut words = vec![program.to_string_lossy().into_owned()];
+            words.extend(facts.arguments(state).into_iter().map(str::to_owned));
+            return tell(&words);
         }
         match Process::start(program, state, facts) {
             Ok(process) => {

@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use zerocopy::IntoBytes;
 
 use super::interfaces::Kind;
-use super::{Rehearsal, State, commands};
+use super::{Command, Node, Rehearsal, State, words};
 use crate::abi::SockaddrIn;
 use crate::errno::Errno;
 use crate::kernel::{Netgraph, Result};
-use crate::netgraph::{IfaceNode, Message};
+use crate::netgraph::{IPV6_HOOK, IfaceNode, Message, OWN_HOOK, SILENT_HOOK, UDP_HOOK};
 
 /// The name of a socket that is not bound.
 const UNBOUND: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
@@ -45,7 +45,7 @@ enum Outcome {
     /// The arguments of the answer.
     Answer(Vec<u8>),
     /// The command that does the same.
-    Done(String),
+    Done(Command),
 }
 
 type Handled = std::result::Result<Outcome, Errno>;
@@ -61,18 +61,25 @@ impl State {
             Message::MakeKsocket(node) => {
                 let node = self.nodes.find(node, *hooked)?;
                 node.make_ksocket()?;
-                Ok(Outcome::Done(commands::make_ksocket(&node.name)))
+                Ok(Outcome::Done(words(&[
+                    &"ngctl",
+                    &"mkpeer",
+                    &path(node, ""),
+                    &"ksocket",
+                    &IPV6_HOOK,
+                    &UDP_HOOK,
+                ])))
             }
             Message::ShutDown(node) => {
                 let node = self.nodes.find(node, *hooked)?.clone();
                 self.nodes.remove(node.unit);
                 self.interfaces.remove_of_node(node.unit);
-                Ok(Outcome::Done(commands::shut_down(&node.name)))
+                Ok(Outcome::Done(words(&[&"ngctl", &"shutdown", &path(&node, "")])))
             }
             Message::ShutDownKsocket(node) => {
                 let node = self.nodes.find(node, *hooked)?;
                 node.ksocket.take().ok_or(Errno::ENOENT)?;
-                Ok(Outcome::Done(commands::shut_down_ksocket(&node.name)))
+                Ok(Outcome::Done(words(&[&"ngctl", &"shutdown", &path(node, IPV6_HOOK)])))
             }
             Message::GetName(node) => {
                 let local = self.nodes.find(node, *hooked)?.ksocket()?.local.unwrap_or(UNBOUND);
@@ -82,7 +89,7 @@ impl State {
             Message::Connect(node, remote) => {
                 let node = self.nodes.find(node, *hooked)?;
                 node.ksocket()?.connect(*remote, self.routed)?;
-                Ok(Outcome::Done(commands::connect(&node.name, *remote)))
+                Ok(Outcome::Done(message_to(node, "connect", *remote)))
             }
         }
     }
@@ -94,7 +101,7 @@ impl State {
         let interface = self.interfaces.create(Kind::Ng)?;
         *hooked = Some(interface.unit);
         self.nodes.add(interface.name.clone(), interface.unit);
-        Ok(Outcome::Done(commands::make_iface()))
+        Ok(Outcome::Done(words(&[&"ngctl", &"mkpeer", &".", &"iface", &OWN_HOOK, &SILENT_HOOK])))
     }
 
     fn bind(&mut self, node: &IfaceNode, hooked: Option<u32>, local: SocketAddrV4) -> Handled {
@@ -104,6 +111,15 @@ impl State {
             return Err(Errno::EADDRNOTAVAIL);
         }
         node.ksocket()?.bind(local, taken)?;
-        Ok(Outcome::Done(commands::bind(&node.name, local)))
+        Ok(Outcome::Done(message_to(node, "bind", local)))
     }
+}
+
+/// A hook of a node, or the node itself, as ngctl(8) names it.
+fn path(node: &Node, hook: &str) -> String {
+    format!("{}:{hook}", node.name)
+}
+
+fn message_to(node: &Node, message: &str, address: SocketAddrV4) -> Command {
+    words(&[&"ngctl", &"msg", &path(node, IPV6_HOOK), &message, &format!("inet/{address}")])
 }

@@ -1,10 +1,11 @@
 //! The seam on a kernel kept in memory: privilege, then the rules, then the command.
 
+use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::control_socket::ControlSocket;
 use super::interfaces::Kind;
-use super::{MODULES, Place, Rehearsal, commands};
+use super::{Command, MODULES, Place, Rehearsal, words};
 use crate::abi::numbers::{
     SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFGMEMB, SIOCIFCREATE2, SIOCIFDESTROY,
     SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU, SIOCSIFPHYADDR,
@@ -28,34 +29,9 @@ impl Kernel for Rehearsal {
             Ok(kernel.loaded.insert(module))
         })?;
         if is_new {
-            (state.sink)(&commands::load_module(module));
+            (state.sink)(&words(&[&"kldload", &module]));
         }
         Ok(())
-    }
-
-    fn create_gif(&mut self) -> Result<InterfaceName> {
-        self.state().change(SIOCIFCREATE2.name, |kernel| {
-            if !kernel.loaded.contains("if_gif") {
-                return Err(Errno::EINVAL);
-            }
-            let name = kernel.interfaces.create(Kind::Gif)?.name.clone();
-            let command = commands::create(&name);
-            Ok((name, command))
-        })
-    }
-
-    fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
-        self.state().change(SIOCSIFPHYADDR.name, |kernel| {
-            kernel.interfaces.set_outer_addresses(gif, outer)?;
-            Ok(((), commands::tunnel(gif, outer)))
-        })
-    }
-
-    fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()> {
-        self.state().change(SIOCIFDESTROY.name, |kernel| {
-            kernel.interfaces.destroy_gif(gif)?;
-            Ok(((), commands::destroy(gif)))
-        })
     }
 
     fn open_netgraph(&mut self) -> Result<Box<dyn Netgraph>> {
@@ -68,10 +44,35 @@ impl Kernel for Rehearsal {
         Ok(Box::new(ControlSocket::new(self)))
     }
 
+    fn create_gif(&mut self) -> Result<InterfaceName> {
+        self.state().change(SIOCIFCREATE2.name, |kernel| {
+            if !kernel.loaded.contains("if_gif") {
+                return Err(Errno::EINVAL);
+            }
+            let name = kernel.interfaces.create(Kind::Gif)?.name.clone();
+            let command = ifconfig(&name, &[&"create"]);
+            Ok((name, command))
+        })
+    }
+
+    fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
+        self.state().change(SIOCSIFPHYADDR.name, |kernel| {
+            kernel.interfaces.set_outer_addresses(gif, outer)?;
+            Ok(((), ifconfig(gif, &[&"tunnel", &outer.local, &outer.remote])))
+        })
+    }
+
+    fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()> {
+        self.state().change(SIOCIFDESTROY.name, |kernel| {
+            kernel.interfaces.destroy_gif(gif)?;
+            Ok(((), ifconfig(gif, &[&"destroy"])))
+        })
+    }
+
     fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()> {
         self.state().change(SIOCSIFDESCR.name, |kernel| {
             description.clone_into(&mut kernel.interfaces.find_mut(interface)?.description);
-            Ok(((), commands::description(interface, description)))
+            Ok(((), ifconfig(interface, &[&"description", &description])))
         })
     }
 
@@ -83,7 +84,7 @@ impl Kernel for Rehearsal {
     fn join_group(&mut self, interface: &InterfaceName, group: &str) -> Result<()> {
         self.state().change(SIOCAIFGROUP.name, |kernel| {
             kernel.interfaces.join(interface, group)?;
-            Ok(((), commands::group(interface, group)))
+            Ok(((), ifconfig(interface, &[&"group", &group])))
         })
     }
 
@@ -94,42 +95,46 @@ impl Kernel for Rehearsal {
     fn set_mtu(&mut self, interface: &InterfaceName, mtu: u16) -> Result<()> {
         self.state().change(SIOCSIFMTU.name, |kernel| {
             kernel.interfaces.set_mtu(interface, mtu)?;
-            Ok(((), commands::mtu(interface, mtu)))
+            Ok(((), ifconfig(interface, &[&"mtu", &mtu])))
         })
     }
 
     fn enable_ipv6(&mut self, interface: &InterfaceName) -> Result<()> {
         self.state().change(SIOCSIFINFO_IN6.name, |kernel| {
             kernel.interfaces.find_mut(interface)?.ipv6_enabled = true;
-            Ok(((), commands::enable_ipv6(interface)))
+            Ok(((), ifconfig(interface, &[&"inet6", &"-ifdisabled"])))
         })
     }
 
     fn bring_up(&mut self, interface: &InterfaceName) -> Result<()> {
         self.state().change(SIOCSIFFLAGS.name, |kernel| {
             kernel.interfaces.find_mut(interface)?.up = true;
-            Ok(((), commands::up(interface)))
+            Ok(((), ifconfig(interface, &[&"up"])))
         })
     }
 
     fn add_address(&mut self, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()> {
         self.state().change(SIOCAIFADDR_IN6.name, |kernel| {
             kernel.interfaces.add_address(interface, inner)?;
-            Ok(((), commands::add_address(interface, inner)))
+            Ok(((), ifconfig(interface, &[&"inet6", &inner.local, &inner.remote, &"prefixlen", &128])))
         })
     }
 
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()> {
         self.state().change(SIOCDIFADDR_IN6.name, |kernel| {
             kernel.interfaces.remove_address(interface, local)?;
-            Ok(((), commands::remove_address(interface, local)))
+            Ok(((), ifconfig(interface, &[&"inet6", &local, &"-alias"])))
         })
     }
 
     fn send_keepalive(&mut self, interface: &InterfaceName) -> Result<()> {
         self.state().change("sendto(ff02::1)", |kernel| {
             kernel.interfaces.find(interface)?;
-            Ok(((), commands::keepalive(interface)))
+            Ok(((), words(&[&"ping", &"-6", &"-c", &1, &format!("ff02::1%{interface}")])))
         })
     }
+}
+
+fn ifconfig(interface: &InterfaceName, arguments: &[&dyn Display]) -> Command {
+    [&words(&[&"ifconfig", interface])[..], &words(arguments)].concat()
 }

@@ -1,7 +1,12 @@
 //! Words of a command line, written so that sh(1) reads them back.
 
-/// Quotes a word where it needs it.
-pub fn quote(word: &str) -> String {
+/// A command line that sh(1) splits into these words.
+pub(crate) fn line(words: &[String]) -> String {
+    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word, quoted if it needs it.
+fn quote(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         return word.to_owned();
