@@ -44,6 +44,9 @@ enum Place {
 #[derive(Clone)]
 pub struct Rehearsal(Rc<RefCell<State>>);
 
+/// Takes the words of each command.
+type Sink = Box<dyn FnMut(&[String])>;
+
 /// The words of a command.
 type Command = Vec<String>;
 
@@ -52,7 +55,7 @@ fn words(words: &[&dyn fmt::Display]) -> Command {
 }
 
 struct State {
-    sink: Box<dyn FnMut(&[String])>,
+    sink: Sink,
     place: Place,
     /// Those of [`MODULES`] that are loaded.
     loaded: BTreeSet<&'static str>,

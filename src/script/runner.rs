@@ -12,12 +12,15 @@ use nix::sys::signal::Signal;
 use super::process::Process;
 use super::{Facts, State};
 
+/// Takes the words of a command line.
+pub type Printer = Box<dyn Fn(&[String])>;
+
 /// What is done with the script.
 pub enum Way {
     /// It is run.
     Run,
     /// Its command line is told instead.
-    Tell(Box<dyn Fn(&[String])>),
+    Tell(Printer),
 }
 
 /// How long a run may take.
