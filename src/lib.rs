@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod client;
 pub mod daemon;
+mod echo;
 pub mod exit;
 pub mod logging;
 pub mod lookup;
