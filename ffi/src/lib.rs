@@ -3,6 +3,7 @@
 //! [`kernel::Kernel`] is the seam: what the program asks for, in the program's words.
 
 pub mod abi;
+pub mod echo;
 pub mod errno;
 #[cfg(target_os = "freebsd")]
 pub mod freebsd;
