@@ -83,6 +83,8 @@ pub const NGM_KSOCKET_BIND: u32 = 1;
 pub const NGM_KSOCKET_CONNECT: u32 = 4;
 /// getsockname(2).
 pub const NGM_KSOCKET_GETNAME: u32 = 5;
+/// getpeername(2).
+pub const NGM_KSOCKET_GETPEERNAME: u32 = 6;
 
 /// Commands of `ng_iface(4)` (`netgraph/ng_iface.h`).
 pub const NGM_IFACE_COOKIE: u32 = 0x420f_81ef;
