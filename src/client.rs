@@ -366,7 +366,7 @@ impl<'k> Client<'k> {
     }
 
     fn keep_nat_open(&mut self, now: Instant) {
-        let Err(cause) = self.tunnel.keep_nat_open() else { return };
+        let Err(cause) = self.tunnel.send_echo(0, false) else { return };
         let Phase::Session(attempt) = &self.phase else { return };
         if attempt.up.as_ref().is_some_and(|up| now.duration_since(up.since) < SETTLING) {
             debug!("cannot send through the tunnel yet: {cause}");

@@ -11,9 +11,11 @@ mod modules;
 mod netgraph;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::os::fd::BorrowedFd;
 
+use ffi::echo::EchoMark;
 use ffi::errno::Errno;
-use ffi::kernel::{self, Ends, Kernel};
+use ffi::kernel::{self, EchoSocket, Ends, Kernel};
 use ffi::name::InterfaceName;
 use ffi::netgraph::IfaceNode;
 use log::{error, info, warn};
@@ -66,12 +68,15 @@ pub struct Tunnel<'k> {
     kernel: &'k mut dyn Kernel,
     settings: Settings,
     live: Option<Live>,
+    echo: Option<Box<dyn EchoSocket>>,
+    mark: EchoMark,
 }
 
 impl<'k> Tunnel<'k> {
     /// No tunnel yet.
     pub fn new(kernel: &'k mut dyn Kernel, settings: Settings) -> Self {
-        Self { kernel, settings, live: None }
+        let mark = EchoMark { identifier: fastrand::u16(..), token: fastrand::u64(..).to_ne_bytes() };
+        Self { kernel, settings, live: None, echo: None, mark }
     }
 
     /// Brings the tunnel to what the server offers, over a connection whose local end is `local`: makes the interface
@@ -118,12 +123,25 @@ impl<'k> Tunnel<'k> {
         self.live.as_ref().map(|live| &live.interface)
     }
 
-    /// Sends a packet through the tunnel, so that a NAT keeps its mapping.
-    pub fn keep_nat_open(&mut self) -> kernel::Result<()> {
-        match &self.live {
-            Some(live) => self.kernel.send_keepalive(&live.interface),
-            None => Ok(()),
-        }
+    /// Sends an echo request through the tunnel, to the server's inner address if it has one.
+    pub fn send_echo(&mut self, sequence: u16, full_size: bool) -> kernel::Result<()> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let socket = match &mut self.echo {
+            Some(socket) => socket,
+            None => self.echo.insert(self.kernel.open_echo(self.mark)?),
+        };
+        let packet_size = if full_size { self.settings.mtu } else { 0 };
+        socket.send(&live.interface, live.inner.map(|inner| inner.remote), sequence, packet_size)
+    }
+
+    /// The descriptor on which echo replies come, to poll for reading.
+    pub fn echo_replies_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.echo.as_ref().map(|socket| socket.as_fd())
+    }
+
+    /// The sequence numbers of the echo replies since the last call.
+    pub fn echo_replies(&mut self) -> Vec<u16> {
+        self.echo.as_mut().map(|socket| socket.replies()).unwrap_or_default()
     }
 
     /// Removes what a run that was killed has left behind.

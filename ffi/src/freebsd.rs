@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "the calls to the kernel")]
 
 mod calls;
+mod echo_socket;
 mod witnesses;
 
 use std::ffi::{CStr, c_char, c_int, c_ulong};
@@ -12,7 +13,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::abi::ioctl::Call;
-use crate::abi::numbers::{AF_NETGRAPH, NG_CONTROL};
+use crate::abi::numbers::{AF_NETGRAPH, ICMP6_FILTER, NG_CONTROL};
+use crate::echo::ECHO_REPLY;
 use crate::errno::Errno;
 use crate::netgraph::Message;
 
@@ -68,6 +70,24 @@ fn send_message(socket: &OwnedFd, message: &Message, token: u32) -> Result<(), E
         )
     };
     if sent < 0 { Err(last_errno()) } else { Ok(()) }
+}
+
+/// setsockopt(2): lets a raw ICMPv6 socket receive echo replies alone.
+fn receive_echo_replies_only(socket: &OwnedFd) -> Result<(), Errno> {
+    // `struct icmp6_filter` (`netinet/icmp6.h`): a bit for each type, set if it may pass.
+    let mut filter = [0_u32; 8];
+    filter[usize::from(ECHO_REPLY / 32)] = 1 << (ECHO_REPLY % 32);
+    let length = libc::socklen_t::try_from(size_of_val(&filter)).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the kernel reads as many bytes as the filter has.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_ICMPV6,
+            ICMP6_FILTER,
+            filter.as_ptr().cast(),
+            length,
+        )
+    })
 }
 
 /// The errno of a call that has failed, as negative numbers tell.

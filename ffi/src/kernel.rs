@@ -6,7 +6,9 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::BorrowedFd;
 
+use crate::echo::EchoMark;
 use crate::errno::Errno;
 use crate::name::InterfaceName;
 use crate::netgraph::Message;
@@ -75,12 +77,31 @@ pub trait Kernel {
     fn add_address(&mut self, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()>;
     /// Removes an inner address. EADDRNOTAVAIL: the interface does not have it.
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()>;
-    /// Sends one packet through the tunnel to `ff02::1`, so that a NAT on the way keeps its mapping.
-    fn send_keepalive(&mut self, interface: &InterfaceName) -> Result<()>;
+    /// Opens a socket for ICMPv6 echo, whose requests bear this mark.
+    fn open_echo(&mut self, mark: EchoMark) -> Result<Box<dyn EchoSocket>>;
+    /// Whether an interface of this host has an IPv4 address.
+    fn has_address(&mut self, address: Ipv4Addr) -> Result<bool>;
 }
 
 /// A control socket of netgraph(4), with a node of its own. Dropped, it is closed; nodes made through it stay.
 pub trait Netgraph {
     /// Sends a message to its node. Returns the arguments of the answer, which are empty for a message without one.
     fn send(&mut self, message: &Message) -> Result<Vec<u8>>;
+}
+
+/// A socket for ICMPv6 echo. It receives only the replies to its own requests.
+pub trait EchoSocket {
+    /// The descriptor, to poll for reading.
+    fn as_fd(&self) -> BorrowedFd<'_>;
+    /// Sends a request through an interface: to `peer`, or to all nodes of the link if the peer is not known.
+    /// `packet_size` is that of the IPv6 packet, in bytes.
+    fn send(
+        &mut self,
+        interface: &InterfaceName,
+        peer: Option<Ipv6Addr>,
+        sequence: u16,
+        packet_size: u16,
+    ) -> Result<()>;
+    /// The sequence numbers of the replies since the last call. Never waits.
+    fn replies(&mut self) -> Vec<u16>;
 }

@@ -15,6 +15,7 @@ use crate::kernel::{Error, Result};
 use crate::name::InterfaceName;
 
 mod control_socket;
+mod echo_socket;
 mod interfaces;
 mod nodes;
 mod operations;
@@ -65,6 +66,8 @@ struct State {
     foreign: BTreeSet<Ipv4Addr>,
     /// The source that the route to anywhere gives; `None`: there is no route.
     route: Option<Ipv4Addr>,
+    /// The size of the largest packet that the peer answers, in bytes; `None` if it is mute.
+    largest_echo: Option<u16>,
     calls: u64,
     /// The call that is to fail, and how.
     failure: Option<(u64, Errno)>,
@@ -83,6 +86,7 @@ impl Rehearsal {
             nodes: Nodes::default(),
             foreign: BTreeSet::new(),
             route: Some(Ipv4Addr::new(192, 0, 2, 1)),
+            largest_echo: Some(u16::MAX),
             calls: 0,
             failure: None,
         })))
@@ -147,6 +151,11 @@ impl Rehearsal {
     /// fails with ENETUNREACH.
     pub fn set_route(&self, source: Option<Ipv4Addr>) {
         self.state().route = source;
+    }
+
+    /// Sets the size of the largest packet that the peer answers, in bytes; `None` makes it mute.
+    pub fn set_largest_echo(&self, size: Option<u16>) {
+        self.state().largest_echo = size;
     }
 
     /// Changes an interface, as an administrator might. An iface node keeps its name if the interface changes its own.

@@ -99,3 +99,6 @@ pub const RTM_NEWADDR: u8 = 12;
 pub const RTM_DELADDR: u8 = 13;
 /// The address of the interface is among those that follow (`net/route.h`).
 pub const RTA_IFA: u32 = 0x20;
+
+/// The socket option that says which types of ICMPv6 a raw socket receives (`netinet/icmp6.h`).
+pub const ICMP6_FILTER: i32 = 18;

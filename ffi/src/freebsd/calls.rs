@@ -2,19 +2,20 @@
 
 use std::ffi::CString;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
+use super::echo_socket::RawEchoSocket;
 use super::{ioctl, kldload, netgraph_socket, send_message};
 use crate::abi::IfgReq;
 use crate::abi::ioctl::Call;
+use crate::echo::EchoMark;
 use crate::errno::Errno;
-use crate::kernel::{Ends, Error, Kernel, Netgraph, Result};
+use crate::kernel::{EchoSocket, Ends, Error, Kernel, Netgraph, Result};
 use crate::name::InterfaceName;
 use crate::netgraph::Message;
 use crate::{gif, interface};
@@ -25,10 +26,6 @@ const ANSWER_TIMEOUT: i64 = 5;
 const ANSWER_SIZE: usize = 4096;
 /// Room for a description, at first: the program's own are shorter.
 const DESCRIPTION_SIZE: usize = 128;
-/// All nodes of a link (RFC 4291).
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-/// The port that throws away what it gets (RFC 863).
-const DISCARD: u16 = 9;
 
 /// FreeBSD's kernel. No program that this process runs inherits a socket of it.
 #[derive(Debug)]
@@ -154,17 +151,18 @@ impl Kernel for FreeBsd {
         ioctl_ipv6(&interface::remove_address(interface, local)).map(drop)
     }
 
-    fn send_keepalive(&mut self, interface: &InterfaceName) -> Result<()> {
-        let failed = |cause| error(&format_args!("send to {ALL_NODES}%{interface}"), cause);
-        let index = if_nametoindex(interface.as_str()).map_err(|cause| failed(errno(cause)))?;
-        let send = || {
-            let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
-            socket.set_multicast_loop_v6(false)?;
-            socket.send_to(&[], SocketAddrV6::new(ALL_NODES, DISCARD, 0, index))
-        };
-        match send() {
-            Ok(_) => Ok(()),
-            Err(cause) => Err(failed(Errno(cause.raw_os_error().unwrap_or(libc::EIO)))),
+    fn open_echo(&mut self, mark: EchoMark) -> Result<Box<dyn EchoSocket>> {
+        Ok(Box::new(RawEchoSocket::open(mark)?))
+    }
+
+    fn has_address(&mut self, address: Ipv4Addr) -> Result<bool> {
+        match UdpSocket::bind((address, 0)) {
+            Ok(_) => Ok(true),
+            Err(cause) if cause.kind() == io::ErrorKind::AddrNotAvailable => Ok(false),
+            Err(cause) => {
+                let errno = Errno(cause.raw_os_error().unwrap_or(libc::EIO));
+                Err(error(&format_args!("bind {address}"), errno))
+            }
         }
     }
 }
@@ -225,11 +223,11 @@ impl Netgraph for ControlSocket {
     }
 }
 
-fn error(call: &(impl ToString + ?Sized), errno: Errno) -> Error {
+pub(super) fn error(call: &(impl ToString + ?Sized), errno: Errno) -> Error {
     Error { call: call.to_string(), errno }
 }
 
-fn errno(cause: nix::errno::Errno) -> Errno {
+pub(super) fn errno(cause: nix::errno::Errno) -> Errno {
     Errno(cause as i32)
 }
 

@@ -4,14 +4,16 @@ use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::control_socket::ControlSocket;
+use super::echo_socket::{self, LoopedSocket};
 use super::interfaces::Kind;
 use super::{Command, MODULES, Place, Rehearsal, words};
 use crate::abi::numbers::{
     SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFGMEMB, SIOCIFCREATE2, SIOCIFDESTROY,
     SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU, SIOCSIFPHYADDR,
 };
+use crate::echo::EchoMark;
 use crate::errno::Errno;
-use crate::kernel::{Ends, Kernel, Netgraph, Result};
+use crate::kernel::{EchoSocket, Ends, Error, Kernel, Netgraph, Result};
 use crate::name::InterfaceName;
 
 impl Kernel for Rehearsal {
@@ -127,11 +129,14 @@ impl Kernel for Rehearsal {
         })
     }
 
-    fn send_keepalive(&mut self, interface: &InterfaceName) -> Result<()> {
-        self.state().change("sendto(ff02::1)", |kernel| {
-            kernel.interfaces.find(interface)?;
-            Ok(((), words(&[&"ping", &"-6", &"-c", &1, &format!("ff02::1%{interface}")])))
-        })
+    fn open_echo(&mut self, _: EchoMark) -> Result<Box<dyn EchoSocket>> {
+        self.state().look("socket(IPPROTO_ICMPV6)", |kernel| kernel.require_root())?;
+        let failed = |cause| Error { call: "socketpair".to_owned(), errno: echo_socket::errno(&cause) };
+        Ok(Box::new(LoopedSocket::new(self).map_err(failed)?))
+    }
+
+    fn has_address(&mut self, address: Ipv4Addr) -> Result<bool> {
+        self.state().look(format_args!("bind {address}"), |kernel| Ok(!kernel.foreign.contains(&address)))
     }
 }
 

@@ -1,0 +1,74 @@
+//! The raw ICMPv6 socket of the echo through the tunnel.
+
+use std::io;
+use std::net::{Ipv6Addr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+
+use super::calls::{errno, error};
+use super::receive_echo_replies_only;
+use crate::echo::{self, EchoMark};
+use crate::errno::Errno;
+use crate::kernel::{EchoSocket, Result};
+use crate::name::InterfaceName;
+
+/// Room for any reply: the largest request fills the largest MTU of a tunnel.
+const REPLY_SIZE: usize = 8192;
+
+/// A raw socket behind the standard library's calls for any datagram socket.
+pub(super) struct RawEchoSocket {
+    socket: UdpSocket,
+    mark: EchoMark,
+}
+
+impl RawEchoSocket {
+    pub(super) fn open(mark: EchoMark) -> Result<Self> {
+        let failed = |cause| error("socket(IPPROTO_ICMPV6)", cause);
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let raw = socket(AddressFamily::Inet6, SockType::Raw, flags, SockProtocol::IcmpV6);
+        let raw = raw.map_err(|cause| failed(errno(cause)))?;
+        receive_echo_replies_only(&raw).map_err(|cause| error("setsockopt(ICMP6_FILTER)", cause))?;
+        let socket = UdpSocket::from(raw);
+        socket.set_multicast_loop_v6(false).map_err(|cause| failed(errno_of(&cause)))?;
+        Ok(Self { socket, mark })
+    }
+}
+
+impl EchoSocket for RawEchoSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn send(
+        &mut self,
+        interface: &InterfaceName,
+        peer: Option<Ipv6Addr>,
+        sequence: u16,
+        packet_size: u16,
+    ) -> Result<()> {
+        let failed = |cause| error(&format_args!("send through {interface}"), cause);
+        let index = if_nametoindex(interface.as_str()).map_err(|cause| failed(errno(cause)))?;
+        let request = self.mark.request(sequence, packet_size);
+        let sent = self.socket.send_to(&request, echo::address(peer, index));
+        sent.map(drop).map_err(|cause| failed(errno_of(&cause)))
+    }
+
+    fn replies(&mut self) -> Vec<u16> {
+        let mut replies = Vec::new();
+        let mut message = [0; REPLY_SIZE];
+        loop {
+            match self.socket.recv(&mut message) {
+                Ok(length) => replies.extend(self.mark.sequence(&message[..length])),
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                // Nothing more, or an error that the next request will meet too.
+                Err(_) => return replies,
+            }
+        }
+    }
+}
+
+fn errno_of(cause: &io::Error) -> Errno {
+    Errno(cause.raw_os_error().unwrap_or(libc::EIO))
+}

@@ -1,0 +1,68 @@
+//! Echo in a rehearsal: a peer that answers at once, or is mute.
+
+use std::io;
+use std::net::Ipv6Addr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixDatagram;
+
+use super::{Rehearsal, words};
+use crate::echo::ALL_NODES;
+use crate::errno::Errno;
+use crate::kernel::{EchoSocket, Result};
+use crate::name::InterfaceName;
+
+pub(super) struct LoopedSocket {
+    kernel: Rehearsal,
+    peer: UnixDatagram,
+    ours: UnixDatagram,
+}
+
+impl LoopedSocket {
+    pub(super) fn new(kernel: &Rehearsal) -> io::Result<Self> {
+        let (peer, ours) = UnixDatagram::pair()?;
+        ours.set_nonblocking(true)?;
+        peer.set_nonblocking(true)?;
+        Ok(Self { kernel: kernel.clone(), peer, ours })
+    }
+}
+
+impl EchoSocket for LoopedSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ours.as_fd()
+    }
+
+    fn send(
+        &mut self,
+        interface: &InterfaceName,
+        peer: Option<Ipv6Addr>,
+        sequence: u16,
+        packet_size: u16,
+    ) -> Result<()> {
+        let mut state = self.kernel.state();
+        let answers = state.change(format_args!("send through {interface}"), |state| {
+            let mtu = state.interfaces.find(interface)?.mtu;
+            let target = peer.map_or_else(|| format!("{ALL_NODES}%{interface}"), |peer| peer.to_string());
+            let answers = state.largest_echo.is_some_and(|largest| packet_size.min(mtu) <= largest);
+            Ok((answers, words(&[&"ping", &"-6", &"-c", &1, &target])))
+        })?;
+        if answers {
+            // A queue that is full drops packets, as a network does.
+            let _ = self.peer.send(&sequence.to_ne_bytes());
+        }
+        Ok(())
+    }
+
+    fn replies(&mut self) -> Vec<u16> {
+        let mut sequence = [0; 2];
+        std::iter::from_fn(|| match self.ours.recv(&mut sequence) {
+            Ok(2) => Some(u16::from_ne_bytes(sequence)),
+            _ => None,
+        })
+        .collect()
+    }
+}
+
+/// The errno of a socket that cannot be made.
+pub(super) fn errno(cause: &io::Error) -> Errno {
+    Errno(cause.raw_os_error().unwrap_or(Errno::EINVAL.0))
+}
