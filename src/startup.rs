@@ -18,7 +18,7 @@ use crate::protocol::Login;
 use crate::script::{self, Limits, Runner, ScriptError, Way};
 use crate::shell;
 use crate::signals::Signals;
-use crate::tunnel::{self, Carrier, Settings, Tunnel, leftovers};
+use crate::tunnel::{self, Carrier, Settings, Tunnel};
 
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ fn start(mut options: Options) -> Result<Exit, StartError> {
         nat_check: !options.no_nat_check,
     };
     let mut pid_file = options.pid_file().map(PidFile::lock).transpose()?;
-    tunnel.remove_leftovers(leftovers::lives);
+    tunnel.remove_leftovers();
     if options.daemon {
         daemon::detach()?;
         logging::use_syslog();

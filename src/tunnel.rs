@@ -6,7 +6,7 @@
 mod error;
 mod gif;
 mod identity;
-pub mod leftovers;
+mod leftovers;
 mod modules;
 mod netgraph;
 
@@ -24,6 +24,7 @@ use crate::protocol::Offer;
 use crate::protocol::offer::DEFAULT_UDP_PORT;
 use crate::report::chain;
 pub use error::{Error, Step};
+use identity::Owner;
 
 /// The group that every tunnel joins, so that a firewall can name them all.
 pub const GROUP: &str = "dtcpclient";
@@ -55,6 +56,8 @@ pub struct Settings {
 #[derive(Debug)]
 struct Live {
     interface: InterfaceName,
+    /// Marks the interface as this process's own.
+    description: String,
     /// The iface node of a UDP tunnel. It keeps the interface's first name when the interface is renamed.
     node: Option<IfaceNode>,
     /// The inner addresses that this process has added: those it may remove.
@@ -145,8 +148,8 @@ impl<'k> Tunnel<'k> {
     }
 
     /// Removes what a run that was killed has left behind.
-    pub fn remove_leftovers(&mut self, lives: impl Fn(u32) -> bool) {
-        leftovers::remove(self.kernel, lives);
+    pub fn remove_leftovers(&mut self) {
+        leftovers::remove(self.kernel);
     }
 
     /// Checks that this process may make a tunnel at all, so that a lack of privilege is reported before the login.
@@ -160,6 +163,8 @@ impl<'k> Tunnel<'k> {
 
     /// Makes the bare interface. From here on a panic takes it down, too.
     fn create(&mut self) -> Result<(), Error> {
+        let owner = Owner::this(self.kernel).map_err(|cause| Error::new(Step::Identify, None, cause))?;
+        let description = owner.description(&self.settings.server);
         let (interface, node) = match self.settings.carrier {
             Carrier::Gif => (gif::make(self.kernel)?, None),
             Carrier::Udp { .. } => {
@@ -167,7 +172,7 @@ impl<'k> Tunnel<'k> {
                 (interface.clone(), Some(IfaceNode::Named(interface)))
             }
         };
-        self.live = Some(Live { interface, node, inner: None, applied: None });
+        self.live = Some(Live { interface, description, node, inner: None, applied: None });
         Ok(())
     }
 
@@ -178,12 +183,11 @@ impl<'k> Tunnel<'k> {
     /// The kernel makes a link-local address when an interface goes up with IPv6 enabled, so IPv6 is enabled before.
     /// The inner addresses come last: routes through the tunnel depend on them.
     fn apply(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
-        let description = self.description();
-        let Self { kernel, settings, live: Some(live) } = self else { return Ok(()) };
-        let Live { interface, node, inner, .. } = live;
+        let Self { kernel, settings, live: Some(live), .. } = self else { return Ok(()) };
+        let Live { interface, description, node, inner, .. } = live;
         let interface = &*interface;
         let failed = |step| move |cause| Error::new(step, Some(interface), cause);
-        kernel.set_description(interface, &description).map_err(failed(Step::SetDescription))?;
+        kernel.set_description(interface, description).map_err(failed(Step::SetDescription))?;
         allow(kernel.join_group(interface, GROUP), Errno::EEXIST).map_err(failed(Step::JoinGroup))?;
         if let (Carrier::Udp { port }, Some(node)) = (settings.carrier, node) {
             let remote = SocketAddrV4::new(offer.her, offer.udp_port.unwrap_or(DEFAULT_UDP_PORT));
@@ -218,20 +222,14 @@ impl<'k> Tunnel<'k> {
 
     /// Finds the interface under the name that it has now, or that it is gone.
     fn find_again(&mut self) {
-        let ours = self.description();
         // Before its description is set, an interface can be known by its name alone.
         let Some(live) = self.live.as_mut().filter(|live| live.applied.is_some()) else { return };
-        if let Some(interface) = identity::find_again(self.kernel, &live.interface, &ours) {
+        if let Some(interface) = identity::find_again(self.kernel, &live.interface, &live.description) {
             live.interface = interface;
         } else {
             warn!("{} is gone: somebody else has removed it", live.interface);
             self.live = None;
         }
-    }
-
-    /// What marks the interface as this process's own.
-    fn description(&self) -> String {
-        identity::description(&self.settings.server, std::process::id())
     }
 }
 

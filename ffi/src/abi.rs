@@ -6,6 +6,7 @@
 //! the socket addresses, which are in network byte order as in C.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
@@ -367,6 +368,38 @@ pub struct NgmMkpeer {
 pub struct NgmRmhook {
     /// Hook of the node that is addressed.
     pub ourhook: [u8; NG_HOOKSIZ],
+}
+
+/// `struct timeval` (`sys/_timeval.h`): a time in seconds and microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Timeval {
+    /// Seconds.
+    pub tv_sec: Time,
+    /// Microseconds: a `long`.
+    pub tv_usec: isize,
+}
+
+impl Timeval {
+    /// The time, as long as it is not negative.
+    pub fn duration(&self) -> Option<Duration> {
+        let microseconds = u64::try_from(self.tv_usec).ok()?;
+        Duration::from_secs(u64::try_from(self.tv_sec).ok()?).checked_add(Duration::from_micros(microseconds))
+    }
+}
+
+/// `struct nodeinfo` (`netgraph/ng_message.h`): a node of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Nodeinfo {
+    /// Its name, empty if it has none.
+    pub name: [u8; 32],
+    /// Its type.
+    pub r#type: [u8; NG_TYPESIZ],
+    /// Its number.
+    pub id: u32,
+    /// How many hooks it has.
+    pub hooks: u32,
 }
 
 /// `struct ifa_msghdr` (`net/if.h`): an address of an interface came or went; socket addresses follow.

@@ -11,6 +11,8 @@ impl Errno {
     pub const EPERM: Self = Self(1);
     /// No such file or directory: no such netgraph node or type, or no such module.
     pub const ENOENT: Self = Self(2);
+    /// No such process.
+    pub const ESRCH: Self = Self(3);
     /// Device not configured: no such interface.
     pub const ENXIO: Self = Self(6);
     /// Bad file descriptor: the netgraph socket is not open.
@@ -45,6 +47,7 @@ impl Errno {
         Some(match self {
             Self::EPERM => "Operation not permitted",
             Self::ENOENT => "No such file or directory",
+            Self::ESRCH => "No such process",
             Self::ENXIO => "Device not configured",
             Self::EBADF => "Bad file descriptor",
             Self::EEXIST => "File exists",

@@ -7,8 +7,9 @@ mod calls;
 mod echo_socket;
 mod witnesses;
 
-use std::ffi::{CStr, c_char, c_int, c_ulong};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
 
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -88,6 +89,19 @@ fn receive_echo_replies_only(socket: &OwnedFd) -> Result<(), Errno> {
             length,
         )
     })
+}
+
+/// sysctl(3): reads a variable of the kernel that is exactly a `T`.
+fn sysctl<T: FromBytes + IntoBytes>(name: &[c_int]) -> Result<T, Errno> {
+    let mut value = T::new_zeroed();
+    let mut size = size_of::<T>();
+    let levels = c_uint::try_from(name.len()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the kernel reads as many levels of the name as it has, and writes no more than `size` bytes to `value`,
+    // which may hold any bytes.
+    check(unsafe {
+        libc::sysctl(name.as_ptr(), levels, (&raw mut value).cast(), &raw mut size, ptr::null(), 0)
+    })?;
+    if size == size_of::<T>() { Ok(value) } else { Err(Errno::EBADMSG) }
 }
 
 /// The errno of a call that has failed, as negative numbers tell.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use crate::echo::EchoMark;
 use crate::errno::Errno;
@@ -79,6 +80,9 @@ pub trait Kernel {
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()>;
     /// Opens a socket for ICMPv6 echo, whose requests bear this mark.
     fn open_echo(&mut self, mark: EchoMark) -> Result<Box<dyn EchoSocket>>;
+    /// When a process started, in the time since the system did; `None` if there is no process of this number. With the
+    /// number it identifies a process: unlike the time of day, it does not change when somebody sets the clock.
+    fn process_start(&mut self, pid: u32) -> Result<Option<Duration>>;
     /// Whether an interface of this host has an IPv4 address.
     fn has_address(&mut self, address: Ipv4Addr) -> Result<bool>;
 }

@@ -12,9 +12,9 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::abi::numbers::{
     AF_INET, AF_NETGRAPH, NG_VERSION, NGF_RESP, NGM_GENERIC_COOKIE, NGM_IFACE_COOKIE, NGM_IFACE_GET_IFNAME,
     NGM_KSOCKET_BIND, NGM_KSOCKET_CONNECT, NGM_KSOCKET_COOKIE, NGM_KSOCKET_GETNAME, NGM_KSOCKET_GETPEERNAME,
-    NGM_MKPEER, NGM_SHUTDOWN,
+    NGM_LISTNODES, NGM_MKPEER, NGM_SHUTDOWN,
 };
-use crate::abi::{NgMesg, NgmMkpeer, SockaddrIn, SockaddrNg, fixed};
+use crate::abi::{NgMesg, NgmMkpeer, Nodeinfo, SockaddrIn, SockaddrNg, fixed};
 use crate::name::InterfaceName;
 
 /// The hook of our own socket's node, on which an iface node is made.
@@ -25,6 +25,9 @@ pub(crate) const SILENT_HOOK: &str = "inet";
 pub(crate) const IPV6_HOOK: &str = "inet6";
 /// The hook of a ksocket node, which says what kind of socket it is.
 pub(crate) const UDP_HOOK: &str = "inet/dgram/udp";
+
+/// The type of an iface node.
+const IFACE: &str = "iface";
 
 /// How a message reaches an iface node: see *addressing* in netgraph(4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +59,10 @@ impl IfaceNode {
 pub enum Message {
     /// Makes an iface node, and with it an ng interface, on our own hook.
     MakeIface,
-    /// Asks the iface node on our own hook for its interface's name: see [`interface_name`].
-    GetInterfaceName,
+    /// Asks for all nodes: see [`iface_nodes`].
+    ListNodes,
+    /// Asks an iface node for the present name of its interface: see [`interface_name`].
+    GetInterfaceName(IfaceNode),
     /// Makes a UDP ksocket node on the `inet6` hook of an iface node. EEXIST: the hook is taken.
     MakeKsocket(IfaceNode),
     /// Asks an iface node's ksocket for the address and port it is bound to: see [`socket_address`].
@@ -108,7 +113,7 @@ impl Message {
 
     /// Whether the node answers this message.
     pub fn has_answer(&self) -> bool {
-        matches!(self, Self::GetInterfaceName | Self::GetName(_) | Self::GetPeerName(_))
+        matches!(self, Self::ListNodes | Self::GetInterfaceName(_) | Self::GetName(_) | Self::GetPeerName(_))
     }
 
     /// The arguments of the answer to this message, sent with `token`. `None`: these bytes are something else, of
@@ -124,9 +129,8 @@ impl Message {
 
     fn path(&self) -> String {
         match self {
-            Self::MakeIface => ".".to_owned(),
-            Self::GetInterfaceName => OWN_HOOK.to_owned(),
-            Self::MakeKsocket(node) | Self::ShutDown(node) => node.path(),
+            Self::MakeIface | Self::ListNodes => ".".to_owned(),
+            Self::GetInterfaceName(node) | Self::MakeKsocket(node) | Self::ShutDown(node) => node.path(),
             Self::GetName(node)
             | Self::GetPeerName(node)
             | Self::Bind(node, _)
@@ -140,7 +144,8 @@ impl Message {
         match self {
             Self::MakeIface | Self::MakeKsocket(_) => (NGM_GENERIC_COOKIE, NGM_MKPEER, "mkpeer"),
             Self::ShutDown(_) | Self::ShutDownKsocket(_) => (NGM_GENERIC_COOKIE, NGM_SHUTDOWN, "shutdown"),
-            Self::GetInterfaceName => (NGM_IFACE_COOKIE, NGM_IFACE_GET_IFNAME, "getifname"),
+            Self::ListNodes => (NGM_GENERIC_COOKIE, NGM_LISTNODES, "listnodes"),
+            Self::GetInterfaceName(_) => (NGM_IFACE_COOKIE, NGM_IFACE_GET_IFNAME, "getifname"),
             Self::GetName(_) => (NGM_KSOCKET_COOKIE, NGM_KSOCKET_GETNAME, "getname"),
             Self::GetPeerName(_) => (NGM_KSOCKET_COOKIE, NGM_KSOCKET_GETPEERNAME, "getpeername"),
             Self::Bind(..) => (NGM_KSOCKET_COOKIE, NGM_KSOCKET_BIND, "bind"),
@@ -155,12 +160,13 @@ impl Message {
             arguments.as_bytes().to_owned()
         };
         match self {
-            Self::MakeIface => mkpeer("iface", OWN_HOOK, SILENT_HOOK),
+            Self::MakeIface => mkpeer(IFACE, OWN_HOOK, SILENT_HOOK),
             Self::MakeKsocket(_) => mkpeer("ksocket", IPV6_HOOK, UDP_HOOK),
             Self::Bind(_, address) | Self::Connect(_, address) => {
                 SockaddrIn::new(*address.ip(), address.port()).as_bytes().to_owned()
             }
-            Self::GetInterfaceName
+            Self::ListNodes
+            | Self::GetInterfaceName(_)
             | Self::GetName(_)
             | Self::GetPeerName(_)
             | Self::ShutDownKsocket(_)
@@ -192,6 +198,16 @@ pub fn socket_address(arguments: &[u8]) -> Option<SocketAddrV4> {
     let (address, _) = SockaddrIn::read_from_prefix(arguments).ok()?;
     (address.sin_family == AF_INET)
         .then(|| SocketAddrV4::new(address.address(), u16::from_be(address.sin_port)))
+}
+
+/// The names of the iface nodes in the answer to [`Message::ListNodes`]: a count, then a `struct nodeinfo` each.
+pub fn iface_nodes(arguments: &[u8]) -> Vec<IfaceNode> {
+    let nodes = arguments.get(size_of::<u32>()..).unwrap_or_default().chunks_exact(size_of::<Nodeinfo>());
+    let nodes = nodes.filter_map(|node| Nodeinfo::read_from_bytes(node).ok());
+    nodes
+        .filter(|node| node.r#type == fixed(IFACE))
+        .filter_map(|node| crate::abi::interface_name(&node.name).map(IfaceNode::Named))
+        .collect()
 }
 
 #[cfg(test)]
@@ -236,7 +252,7 @@ mod tests {
 
     #[test]
     fn only_a_reply_with_its_token_and_command_answers_a_message() {
-        let message = Message::GetInterfaceName;
+        let message = Message::GetInterfaceName(IfaceNode::OnHook);
         let answer = answer_to(&message, 7, b"ng0\0");
         assert_eq!(message.answer(7, &answer), Some(&b"ng0\0"[..]));
         assert_eq!(message.answer(8, &answer), None);
@@ -259,8 +275,8 @@ mod tests {
     proptest! {
         #[test]
         fn an_answer_comes_out_as_it_went_in(token: u32, arguments in prop::collection::vec(any::<u8>(), 0..99)) {
-            let bytes = answer_to(&Message::GetInterfaceName, token, &arguments);
-            prop_assert_eq!(Message::GetInterfaceName.answer(token, &bytes), Some(&arguments[..]));
+            let bytes = answer_to(&Message::GetInterfaceName(IfaceNode::OnHook), token, &arguments);
+            prop_assert_eq!(Message::GetInterfaceName(IfaceNode::OnHook).answer(token, &bytes), Some(&arguments[..]));
         }
 
         #[test]
@@ -269,13 +285,13 @@ mod tests {
             arglen: u32,
             kept in 0..80_usize,
         ) {
-            let mut bytes = answer_to(&Message::GetInterfaceName, 1, b"ng0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+            let mut bytes = answer_to(&Message::GetInterfaceName(IfaceNode::OnHook), 1, b"ng0\0\0\0\0\0\0\0\0\0\0\0\0\0");
             bytes[4..8].copy_from_slice(&arglen.to_ne_bytes());
             bytes.truncate(kept);
             for bytes in [&noise, &bytes] {
-                let arguments = Message::GetInterfaceName.answer(1, bytes).unwrap_or_default();
+                let arguments = Message::GetInterfaceName(IfaceNode::OnHook).answer(1, bytes).unwrap_or_default();
                 prop_assert!(arguments.len() <= bytes.len());
-                let _ = (interface_name(arguments), socket_address(arguments), socket_address(bytes));
+                let _ = (iface_nodes(&noise), interface_name(arguments), socket_address(arguments), socket_address(bytes));
             }
         }
     }

@@ -5,10 +5,11 @@
 //! modules), make its calls fail, and change it behind the program's back, as an administrator might.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::errno::Errno;
 use crate::kernel::{Error, Result};
@@ -27,6 +28,9 @@ pub use nodes::{Ksocket, Node};
 
 /// The modules that exist. The kernel loads the node types by itself when a node is made.
 const MODULES: [&str; 4] = ["if_gif", "ng_socket", "ng_iface", "ng_ksocket"];
+
+/// When the process that rehearses is taken to have started.
+const FIRST_PROCESS: Duration = Duration::from_millis(12_345);
 
 /// What the process may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,8 @@ struct State {
     foreign: BTreeSet<Ipv4Addr>,
     /// The source that the route to anywhere gives; `None`: there is no route.
     route: Option<Ipv4Addr>,
+    /// When each process started, since the system did.
+    processes: BTreeMap<u32, Duration>,
     /// The size of the largest packet that the peer answers, in bytes; `None` if it is mute.
     largest_echo: Option<u16>,
     calls: u64,
@@ -86,6 +92,7 @@ impl Rehearsal {
             nodes: Nodes::default(),
             foreign: BTreeSet::new(),
             route: Some(Ipv4Addr::new(192, 0, 2, 1)),
+            processes: BTreeMap::from([(std::process::id(), FIRST_PROCESS)]),
             largest_echo: Some(u16::MAX),
             calls: 0,
             failure: None,
@@ -151,6 +158,14 @@ impl Rehearsal {
     /// fails with ENETUNREACH.
     pub fn set_route(&self, source: Option<Ipv4Addr>) {
         self.state().route = source;
+    }
+
+    /// Replaces the process that rehearses by one of the same number that started at another time, as if this one had
+    /// been killed and its number used again.
+    pub fn restart_process(&self) {
+        for start in self.state().processes.values_mut() {
+            *start += FIRST_PROCESS;
+        }
     }
 
     /// Sets the size of the largest packet that the peer answers, in bytes; `None` makes it mute.

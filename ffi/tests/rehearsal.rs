@@ -65,7 +65,7 @@ fn gif(kernel: &mut Rehearsal) -> Result<InterfaceName> {
 /// Makes an iface node on the hook of a control socket.
 fn iface(netgraph: &mut dyn Netgraph) -> Result<InterfaceName> {
     netgraph.send(&Message::MakeIface)?;
-    let answer = netgraph.send(&Message::GetInterfaceName)?;
+    let answer = netgraph.send(&Message::GetInterfaceName(IfaceNode::OnHook))?;
     Ok(interface_name(&answer).expect("a name"))
 }
 
@@ -380,7 +380,7 @@ fn closing_the_control_socket_leaves_nodes_and_frees_the_hook() {
     drop(netgraph);
     assert_eq!(kernel.nodes().len(), 1);
     let mut netgraph = kernel.open_netgraph().expect("a socket");
-    let asked = netgraph.send(&Message::GetInterfaceName);
+    let asked = netgraph.send(&Message::GetInterfaceName(IfaceNode::OnHook));
     assert_eq!(errno(asked), Some(Errno::ENOENT), "nothing is on the new hook");
     assert_eq!(iface(&mut *netgraph), Ok(name("ng1")));
     netgraph.send(&Message::ShutDown(IfaceNode::OnHook)).expect("its end");

@@ -12,6 +12,8 @@ use super::GROUP;
 /// A step of making, changing or removing a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// Learn when this process started.
+    Identify,
     /// Make the interface.
     Create,
     /// Open the netgraph control socket.
@@ -49,6 +51,7 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Identify => f.write_str("read when this process started"),
             Self::Create => f.write_str("make the tunnel interface"),
             Self::OpenNetgraph => f.write_str("open a netgraph socket"),
             Self::MakeNode(module) => write!(f, "make a netgraph node ({module})"),

@@ -1,20 +1,50 @@
 //! How a process knows its own interface among others: by the description that it gave it.
 
+use std::time::Duration;
+
 use ffi::errno::Errno;
-use ffi::kernel::Kernel;
+use ffi::kernel::{self, Kernel};
 use ffi::name::InterfaceName;
 
 use super::GROUP;
 
-/// The description of the interface of process `pid`, with a tunnel to `server`.
-pub(super) fn description(server: &str, pid: u32) -> String {
-    format!("dtcpclient: {server}, pid {pid}")
+/// A process: its number may be used again, but not with the same start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) pid: u32,
+    /// Since the system started.
+    start: Duration,
 }
 
-/// The process that a description names; `None` if it is not one of ours.
-pub(super) fn owner(description: &str) -> Option<u32> {
-    let (_, pid) = description.strip_prefix("dtcpclient: ")?.rsplit_once(", pid ")?;
-    pid.parse().ok()
+impl Owner {
+    /// This process.
+    pub(super) fn this(kernel: &mut dyn Kernel) -> kernel::Result<Self> {
+        let pid = std::process::id();
+        let start = kernel.process_start(pid)?;
+        let missing = || kernel::Error { call: format!("sysctl(kern.proc.pid.{pid})"), errno: Errno::ESRCH };
+        Ok(Self { pid, start: start.ok_or_else(missing)? })
+    }
+
+    /// The process that a description names; `None` if the description is not one of ours.
+    pub(super) fn read(description: &str) -> Option<Self> {
+        let (_, owner) = description.strip_prefix("dtcpclient: ")?.rsplit_once(", pid ")?;
+        let (pid, start) = owner.split_once(", started ")?;
+        let (seconds, microseconds) = start.split_once('.')?;
+        let microseconds = microseconds.parse().ok().filter(|_| microseconds.len() == 6)?;
+        let start = Duration::from_secs(seconds.parse().ok()?) + Duration::from_micros(microseconds);
+        Some(Self { pid: pid.parse().ok()?, start })
+    }
+
+    /// The description of this owner's interface, with a tunnel to `server`.
+    pub(super) fn description(&self, server: &str) -> String {
+        let (seconds, microseconds) = (self.start.as_secs(), self.start.subsec_micros());
+        format!("dtcpclient: {server}, pid {}, started {seconds}.{microseconds:06}", self.pid)
+    }
+
+    /// Whether this process still exists. If the kernel cannot be asked, it is taken to.
+    pub(super) fn lives(&self, kernel: &mut dyn Kernel) -> bool {
+        kernel.process_start(self.pid).map_or(true, |start| start == Some(self.start))
+    }
 }
 
 /// The present name of the interface that was last called `was` and has the description `ours`: anyone may rename or
@@ -30,7 +60,7 @@ pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &st
     };
     let Ok(members) = kernel.group_members(GROUP) else { return Some(was.clone()) };
     // An administrator has changed its description; another dtcpclient's interface would name that process.
-    if members.contains(was) && described.is_some_and(|description| owner(&description).is_none()) {
+    if members.contains(was) && described.is_some_and(|description| Owner::read(&description).is_none()) {
         return Some(was.clone());
     }
     members.into_iter().find(|member| kernel.description(member).is_ok_and(|description| description == ours))
@@ -39,12 +69,7 @@ pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &st
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_description_names_its_process() {
-        assert_eq!(owner(&description("broker.example", 123)), Some(123));
-        assert_eq!(owner(&description("odd, pid 7", 123)), Some(123));
-    }
+    use proptest::prelude::*;
 
     #[test]
     fn a_description_by_somebody_else_names_no_process() {
@@ -53,10 +78,21 @@ mod tests {
             "uplink",
             "dtcpclient: x",
             "dtcpclient: x, pid",
-            "dtcpclient: x, pid -1",
-            "my dtcpclient: x, pid 1",
+            "dtcpclient: x, pid 1",
+            "dtcpclient: x, pid -1, started 1.000000",
+            "dtcpclient: x, pid 1, started 1.5",
+            "my dtcpclient: x, pid 1, started 1.000000",
         ] {
-            assert_eq!(owner(other), None, "{other}");
+            assert_eq!(Owner::read(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_description_names_its_process(pid: u32, seconds: u32, microseconds in 0..1_000_000_u32, server: String) {
+            let owner = Owner { pid, start: Duration::new(seconds.into(), microseconds * 1000) };
+            prop_assert_eq!(Owner::read(&owner.description(&server)), Some(owner));
+            prop_assert_eq!(Owner::read(&owner.description(", pid 7, started 1.000000")), Some(owner));
         }
     }
 }

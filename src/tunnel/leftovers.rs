@@ -1,24 +1,28 @@
-//! What a run that was killed has left behind.
+//! The interfaces that a killed run left behind.
 
 use ffi::errno::Errno;
 use ffi::kernel::{self, Kernel};
 use ffi::name::InterfaceName;
-use ffi::netgraph::IfaceNode;
 use log::{info, warn};
 
-use super::{GROUP, identity, netgraph};
+use super::identity::Owner;
+use super::{GROUP, netgraph};
 
 /// Removes the interfaces of our group whose description names a process that does not exist any more. An interface
 /// whose process lives, or that names no process, is never touched. A failure is logged, and does not keep the program
 /// from starting.
-pub(super) fn remove(kernel: &mut dyn Kernel, lives: impl Fn(u32) -> bool) {
+pub(super) fn remove(kernel: &mut dyn Kernel) {
     let members = match kernel.group_members(GROUP) {
         Ok(members) => members,
         Err(cause) => return warn!("cannot look for interfaces of earlier runs: {cause}"),
     };
     for interface in members {
         let Ok(description) = kernel.description(&interface) else { continue };
-        let Some(pid) = identity::owner(&description).filter(|&pid| !lives(pid)) else { continue };
+        let Some(owner) = Owner::read(&description) else { continue };
+        if owner.lives(kernel) {
+            continue;
+        }
+        let pid = owner.pid;
         match remove_one(kernel, &interface) {
             Ok(()) => info!("removed {interface}, left behind by process {pid}"),
             Err(cause) => warn!("cannot remove {interface}, left behind by process {pid}: {cause}"),
@@ -30,17 +34,9 @@ pub(super) fn remove(kernel: &mut dyn Kernel, lives: impl Fn(u32) -> bool) {
 fn remove_one(kernel: &mut dyn Kernel, interface: &InterfaceName) -> kernel::Result<()> {
     match kernel.destroy_gif(interface) {
         Err(cause) if cause.errno == Errno::EINVAL => {
-            netgraph::shut_down(kernel, IfaceNode::Named(interface.clone()))
+            let node = netgraph::node_of(kernel, interface)?.ok_or(cause)?;
+            netgraph::shut_down(kernel, node)
         }
         result => result,
     }
-}
-
-/// Whether another process of this number exists. An interface with our own pid was left behind by an earlier process
-/// of the same number.
-pub fn lives(pid: u32) -> bool {
-    let Ok(raw) = i32::try_from(pid) else { return false };
-    let exists =
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(raw), None) != Err(nix::errno::Errno::ESRCH);
-    exists && pid != std::process::id()
 }

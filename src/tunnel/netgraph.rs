@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use ffi::errno::Errno;
 use ffi::kernel::{self, Ends, Kernel, Netgraph};
 use ffi::name::InterfaceName;
-use ffi::netgraph::{IfaceNode, Message, interface_name, socket_address};
+use ffi::netgraph::{IfaceNode, Message, iface_nodes, interface_name, socket_address};
 use log::error;
 
 use super::allow;
@@ -27,7 +27,7 @@ pub(super) fn make_iface(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error
     let mut netgraph = open(kernel)?;
     let failed = |step| move |cause| Error::new(step, None, cause);
     netgraph.send(&Message::MakeIface).map_err(failed(Step::MakeNode("ng_iface")))?;
-    ask(&mut *netgraph, &Message::GetInterfaceName, interface_name)
+    ask(&mut *netgraph, &Message::GetInterfaceName(IfaceNode::OnHook), interface_name)
         .map_err(failed(Step::AskNode))
         .inspect_err(|_| {
             // The node would outlive the socket. If this fails too, the kernel has refused two messages in a row, and
@@ -64,6 +64,19 @@ pub(super) fn connect(
 /// Shuts an iface node down, and with it the interface, the ksocket and its port.
 pub(super) fn shut_down(kernel: &mut dyn Kernel, node: IfaceNode) -> kernel::Result<()> {
     kernel.open_netgraph()?.send(&Message::ShutDown(node)).map(drop)
+}
+
+/// The iface node of an interface, which bears the interface's first name, whatever that is called now.
+pub(super) fn node_of(
+    kernel: &mut dyn Kernel,
+    interface: &InterfaceName,
+) -> kernel::Result<Option<IfaceNode>> {
+    let mut netgraph = kernel.open_netgraph()?;
+    let nodes = iface_nodes(&netgraph.send(&Message::ListNodes)?);
+    // A node that goes meanwhile is not the one.
+    let mut name_of =
+        |node: &IfaceNode| ask(&mut *netgraph, &Message::GetInterfaceName(node.clone()), interface_name).ok();
+    Ok(nodes.into_iter().find(|node| name_of(node).as_ref() == Some(interface)))
 }
 
 /// Sends a message and decodes its answer.

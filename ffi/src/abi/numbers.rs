@@ -75,6 +75,9 @@ pub const NGM_MKPEER: u32 = 2;
 /// Take a hook off.
 pub const NGM_RMHOOK: u32 = 5;
 
+/// List all nodes.
+pub const NGM_LISTNODES: u32 = 9;
+
 /// Commands of `ng_ksocket(4)` (`netgraph/ng_ksocket.h`).
 pub const NGM_KSOCKET_COOKIE: u32 = 0x3830_9f8d;
 /// bind(2).

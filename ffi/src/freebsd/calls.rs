@@ -2,17 +2,19 @@
 
 use std::ffi::CString;
 use std::io;
+use std::mem::offset_of;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::echo_socket::RawEchoSocket;
-use super::{ioctl, kldload, netgraph_socket, send_message};
-use crate::abi::IfgReq;
+use super::{ioctl, kldload, netgraph_socket, send_message, sysctl};
 use crate::abi::ioctl::Call;
+use crate::abi::{IfgReq, Timeval};
 use crate::echo::EchoMark;
 use crate::errno::Errno;
 use crate::kernel::{EchoSocket, Ends, Error, Kernel, Netgraph, Result};
@@ -22,8 +24,8 @@ use crate::{gif, interface};
 
 /// Seconds to wait for a node's answer. It is there as soon as the command is sent; this is for one that never comes.
 const ANSWER_TIMEOUT: i64 = 5;
-/// Room for any answer of the nodes in use: none is a kilobyte long.
-const ANSWER_SIZE: usize = 4096;
+/// Room for any answer: the longest is a list of all nodes, and must fit the socket.
+const ANSWER_SIZE: usize = 1 << 16;
 /// Room for a description, at first: the program's own are shorter.
 const DESCRIPTION_SIZE: usize = 128;
 
@@ -155,6 +157,18 @@ impl Kernel for FreeBsd {
         Ok(Box::new(RawEchoSocket::open(mark)?))
     }
 
+    fn process_start(&mut self, pid: u32) -> Result<Option<Duration>> {
+        let started = match process_start(pid) {
+            Err(Errno::ESRCH) => return Ok(None),
+            started => started.map_err(|cause| error("sysctl(kern.proc.pid)", cause))?,
+        };
+        let booted: Timeval = sysctl(&[libc::CTL_KERN, libc::KERN_BOOTTIME])
+            .map_err(|cause| error("sysctl(kern.boottime)", cause))?;
+        let since_boot = started.duration().zip(booted.duration());
+        let since_boot = since_boot.and_then(|(started, booted)| started.checked_sub(booted));
+        since_boot.map(Some).ok_or_else(|| error("sysctl(kern.boottime)", Errno::EBADMSG))
+    }
+
     fn has_address(&mut self, address: Ipv4Addr) -> Result<bool> {
         match UdpSocket::bind((address, 0)) {
             Ok(_) => Ok(true),
@@ -165,6 +179,15 @@ impl Kernel for FreeBsd {
             }
         }
     }
+}
+
+/// When a process started, as time of day.
+fn process_start(pid: u32) -> std::result::Result<Timeval, Errno> {
+    let pid = i32::try_from(pid).map_err(|_| Errno::ESRCH)?;
+    let process: [u8; size_of::<libc::kinfo_proc>()] =
+        sysctl(&[libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_PID, pid])?;
+    let start = &process[offset_of!(libc::kinfo_proc, ki_start)..];
+    Timeval::read_from_prefix(start).map(|(start, _)| start).map_err(|_| Errno::EBADMSG)
 }
 
 fn datagram_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
@@ -195,7 +218,7 @@ impl ControlSocket {
     }
 
     fn receive_answer(&self, message: &Message) -> std::result::Result<Vec<u8>, Errno> {
-        let mut bytes = [0; ANSWER_SIZE];
+        let mut bytes = vec![0; ANSWER_SIZE];
         loop {
             match recv(self.socket.as_raw_fd(), &mut bytes, MsgFlags::empty()) {
                 Ok(length) => {

@@ -6,7 +6,7 @@ use crate::abi::numbers::{
     AF_INET, AF_INET6, AF_NETGRAPH, IFF_DRV_RUNNING, IFF_UP, IFNAMSIZ, PF_ROUTE, RTA_IFA, RTM_DELADDR,
     RTM_NEWADDR, RTM_VERSION,
 };
-use crate::abi::{IfaMsghdr, Ifreq, IfruBuffer, InAliasreq, SockaddrIn, SockaddrIn6, Time};
+use crate::abi::{IfaMsghdr, Ifreq, IfruBuffer, InAliasreq, SockaddrIn, SockaddrIn6, Time, Timeval};
 use crate::errno::Errno;
 
 /// Asserts that a struct of ours has the size and the alignment of another's, and that of each pair its fields
@@ -62,6 +62,8 @@ same_layout!(
     ifam_metric = ifam_metric
 );
 
+same_layout!(Timeval, libc::timeval, tv_sec = tv_sec, tv_usec = tv_usec);
+
 const _: () = {
     assert!(size_of::<Time>() == size_of::<libc::time_t>());
     assert!(offset_of!(IfruBuffer, length) == offset_of!(ifstructs::ifreq_buffer, length));
@@ -84,6 +86,6 @@ macro_rules! same_errnos {
 }
 
 same_errnos! {
-    EPERM ENOENT ENXIO EBADF EEXIST EINVAL EPROTONOSUPPORT EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETUNREACH
+    EPERM ENOENT ESRCH ENXIO EBADF EEXIST EINVAL EPROTONOSUPPORT EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETUNREACH
     ENOTCONN ETIMEDOUT ENAMETOOLONG ENOMSG EBADMSG
 }

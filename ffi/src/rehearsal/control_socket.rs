@@ -54,8 +54,10 @@ impl State {
     fn handle(&mut self, message: &Message, hooked: &mut Option<u32>) -> Handled {
         match message {
             Message::MakeIface => self.make_iface(hooked),
-            Message::GetInterfaceName => {
-                let name = self.interfaces.of_node(hooked.ok_or(Errno::ENOENT)?)?.name.to_string();
+            Message::ListNodes => Ok(Outcome::Answer(self.nodes.list())),
+            Message::GetInterfaceName(node) => {
+                let unit = self.nodes.find(node, *hooked)?.unit;
+                let name = self.interfaces.of_node(unit)?.name.to_string();
                 Ok(Outcome::Answer([name.as_bytes(), &[0]].concat()))
             }
             Message::MakeKsocket(node) => {

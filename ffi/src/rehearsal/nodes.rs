@@ -2,6 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use zerocopy::IntoBytes;
+
+use crate::abi::{Nodeinfo, fixed};
 use crate::errno::Errno;
 use crate::name::InterfaceName;
 use crate::netgraph::IfaceNode;
@@ -42,6 +45,17 @@ impl Nodes {
         &self.all
     }
 
+    /// The answer to a question for all nodes.
+    pub(super) fn list(&self) -> Vec<u8> {
+        let mut list = u32::try_from(self.all.len()).unwrap_or_default().to_ne_bytes().to_vec();
+        for node in &self.all {
+            let (id, hooks) = (node.unit, node.ksocket.is_some().into());
+            let info = Nodeinfo { name: fixed(node.name.as_str()), r#type: fixed("iface"), id, hooks };
+            list.extend(info.as_bytes());
+        }
+        list
+    }
+
     /// The node of a new ng interface.
     pub(super) fn add(&mut self, name: InterfaceName, unit: u32) {
         self.all.push(Node { name, unit, ksocket: None });
@@ -66,7 +80,7 @@ impl Nodes {
 
     pub(super) fn free_port(&self) -> u16 {
         let is_free = |port: &u16| !self.is_taken(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, *port));
-        (FIRST_EPHEMERAL_PORT..).find(is_free).unwrap_or(FIRST_EPHEMERAL_PORT)
+        (FIRST_EPHEMERAL_PORT..=u16::MAX).find(is_free).unwrap_or(FIRST_EPHEMERAL_PORT)
     }
 
     pub(super) fn shut_down_ksocket(&mut self, node: &InterfaceName) {

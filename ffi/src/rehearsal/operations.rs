@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use super::control_socket::ControlSocket;
 use super::echo_socket::{self, LoopedSocket};
@@ -133,6 +134,10 @@ impl Kernel for Rehearsal {
         self.state().look("socket(IPPROTO_ICMPV6)", |kernel| kernel.require_root())?;
         let failed = |cause| Error { call: "socketpair".to_owned(), errno: echo_socket::errno(&cause) };
         Ok(Box::new(LoopedSocket::new(self).map_err(failed)?))
+    }
+
+    fn process_start(&mut self, pid: u32) -> Result<Option<Duration>> {
+        self.state().look("sysctl(kern.proc.pid)", |kernel| Ok(kernel.processes.get(&pid).copied()))
     }
 
     fn has_address(&mut self, address: Ipv4Addr) -> Result<bool> {

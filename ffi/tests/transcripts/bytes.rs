@@ -293,7 +293,9 @@ fn same_message(named: &str, step: &str, address: &[u8], message: &[u8]) {
 fn program_s_own(step: &str, iface: IfaceNode, message: &[u8]) -> Option<Message> {
     Some(match step {
         "mkpeer . iface" => Message::MakeIface,
-        "getifname" | "iface command to the socket node itself" => Message::GetInterfaceName,
+        "getifname" | "iface command to the socket node itself" => {
+            Message::GetInterfaceName(IfaceNode::OnHook)
+        }
         "mkpeer dtcp ksocket" => Message::MakeKsocket(iface),
         "bind" => Message::Bind(iface, ipv4(message)),
         "connect" => Message::Connect(iface, ipv4(message)),
@@ -325,7 +327,7 @@ impl Checked {
         let Some(ours) = program_s_own(step, IfaceNode::OnHook, message) else { return };
         assert_eq!(ours.answer(sent.token, answer), Some(arguments), "{named}");
         match ours {
-            Message::GetInterfaceName => {
+            Message::GetInterfaceName(_) => {
                 self.interfaces.push(netgraph::interface_name(arguments).expect("a name"));
             }
             _ => assert_eq!(netgraph::socket_address(arguments), Some(ipv4(answer)), "{named}"),

@@ -166,7 +166,8 @@ impl Replay {
         match step.name.as_str() {
             "mkpeer . iface" => _ = self.send(step, &Message::MakeIface),
             "getifname" => {
-                let answer = self.send(step, &Message::GetInterfaceName).expect("an answer");
+                let answer =
+                    self.send(step, &Message::GetInterfaceName(IfaceNode::OnHook)).expect("an answer");
                 self.latest = answered_name(&answer);
                 if let Some(reply) = reply {
                     assert_eq!(self.latest, interface_name(&reply[size_of::<NgMesg>()..]), "{}", self.title);
