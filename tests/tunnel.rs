@@ -1,7 +1,7 @@
 //! Tunnels on a rehearsed kernel: what is done, in what order, and what is left when something fails.
 
 use std::cell::RefCell;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use dtcpclient::tunnel::{Carrier, Error, Settings, Tunnel};
 use ffi::errno::Errno;
 use ffi::kernel::{Ends, Kernel};
 use ffi::name::InterfaceName;
+use ffi::netgraph::{IfaceNode, Message};
 use ffi::rehearsal::Rehearsal;
 
 const GIF: Carrier = Carrier::Gif;
@@ -174,7 +175,6 @@ fn a_new_login_sets_the_outer_addresses_in_place_and_removes_the_inner_ones_that
     assert_eq!(changes(GIF, &numbered(), &numbered()), [here, add]);
     assert_eq!(changes(GIF, &bare(), &bare()), [here]);
     assert_eq!(changes(GIF, &numbered(), &offer(9, None)), [there, remove]);
-    assert_eq!(changes(UDP, &bare(), &offer(9, None)), ["ngctl msg ng0:inet6 connect inet/192.0.2.9:4030"]);
 }
 
 #[test]
@@ -190,19 +190,42 @@ fn a_new_login_mends_what_others_did_to_the_interface() {
     }
 }
 
+/// The netgraph commands of a second login.
+fn messages(to: &Offer, local: Ipv4Addr, meddle: fn(&Rehearsal, &InterfaceName)) -> Vec<String> {
+    let mut commands = second_login(UDP, &numbered(), to, local, meddle);
+    commands.retain(|command| command.starts_with("ngctl"));
+    commands
+}
+
 #[test]
-fn the_ksocket_is_made_again_if_it_is_gone_or_this_host_s_address_has_changed() {
+fn the_ksocket_is_left_alone_while_it_has_its_ends_and_else_made_again() {
     let elsewhere = Ipv4Addr::new(198, 51, 100, 7);
+    let remove = "ngctl shutdown ng0:inet6";
     let make = "ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp";
+    let bind = "ngctl msg ng0:inet6 bind inet/192.0.2.1:4028";
     let connect = "ngctl msg ng0:inet6 connect inet/192.0.2.2:4030";
-    let netgraph = |commands: Vec<String>| -> Vec<String> {
-        commands.into_iter().filter(|command| command.starts_with("ngctl")).collect()
-    };
-    let gone = second_login(UDP, &numbered(), &numbered(), LOCAL, Rehearsal::shut_down_ksocket);
-    assert_eq!(netgraph(gone), [make, "ngctl msg ng0:inet6 bind inet/192.0.2.1:4028", connect]);
-    let moved = second_login(UDP, &numbered(), &numbered(), elsewhere, |_, _| {});
-    let bind = "ngctl msg ng0:inet6 bind inet/198.51.100.7:4028";
-    assert_eq!(netgraph(moved), ["ngctl shutdown ng0:inet6", make, bind, connect]);
+    assert_eq!(messages(&numbered(), LOCAL, |_, _| {}), [""; 0]);
+    let gone = messages(&numbered(), LOCAL, Rehearsal::shut_down_ksocket);
+    assert_eq!(gone, [make, bind, connect]);
+    let moved = messages(&numbered(), elsewhere, |_, _| {});
+    assert_eq!(moved, [remove, make, "ngctl msg ng0:inet6 bind inet/198.51.100.7:4028", connect]);
+    let unconnected = messages(&numbered(), LOCAL, |kernel, node| {
+        connect_in_vain(&mut kernel.clone(), node);
+    });
+    assert_eq!(unconnected, [remove, make, bind, connect]);
+    // As on a host with two uplinks: a ksocket connected again in place would send from the route's address.
+    let other_server = messages(&other(), LOCAL, |kernel, _| {
+        kernel.set_route(Some(Ipv4Addr::new(198, 51, 100, 7)));
+    });
+    assert_eq!(other_server, [remove, make, bind, "ngctl msg ng0:inet6 connect inet/192.0.2.9:4030"]);
+}
+
+/// Leaves a ksocket unconnected, as a connect without a route does.
+fn connect_in_vain(kernel: &mut Rehearsal, node: &InterfaceName) {
+    kernel.set_route(None);
+    let connect = Message::Connect(IfaceNode::Named(node.clone()), SocketAddrV4::new(LOCAL, 4030));
+    assert!(kernel.open_netgraph().unwrap().send(&connect).is_err());
+    kernel.set_route(Some(LOCAL));
 }
 
 /// Errnos that mean something to the code, and one that does not.
@@ -248,7 +271,7 @@ fn whichever_call_fails_a_new_tunnel_fails_cleanly_and_works_the_next_time() {
 
 #[test]
 fn whichever_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_changed_the_next_time() {
-    for (carrier, calls) in [(GIF, 8), (UDP, 10)] {
+    for (carrier, calls) in [(GIF, 8), (UDP, 12)] {
         let mut failures = 0;
         for n in 1..=MANY {
             let (kernel, _) = rehearsal();
@@ -278,10 +301,10 @@ fn a_live_tunnel_that_can_neither_be_changed_nor_restored_is_removed() {
     let mut tunnel = Tunnel::new(&mut shared, settings(UDP));
     tunnel.bring_up(LOCAL, &numbered()).unwrap();
     // On a real kernel, the ksocket would now take packets from anyone.
-    kernel.set_routed(false);
+    kernel.set_route(None);
     assert!(tunnel.bring_up(LOCAL, &other()).is_err());
     assert!(is_empty(&kernel));
-    kernel.set_routed(true);
+    kernel.set_route(Some(LOCAL));
     tunnel.bring_up(LOCAL, &other()).unwrap();
     assert_eq!(kernel.interfaces().len(), 1);
 }
@@ -338,7 +361,7 @@ fn a_refusal_says_what_to_do() {
         assert!(complaint.contains(advice), "{complaint}");
     }
     let (kernel, _) = rehearsal();
-    kernel.set_routed(false);
+    kernel.set_route(None);
     assert!(complaint(kernel, UDP).contains("no route to 192.0.2.2"));
 }
 

@@ -11,7 +11,8 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::abi::numbers::{
     AF_INET, AF_NETGRAPH, NG_VERSION, NGF_RESP, NGM_GENERIC_COOKIE, NGM_IFACE_COOKIE, NGM_IFACE_GET_IFNAME,
-    NGM_KSOCKET_BIND, NGM_KSOCKET_CONNECT, NGM_KSOCKET_COOKIE, NGM_KSOCKET_GETNAME, NGM_MKPEER, NGM_SHUTDOWN,
+    NGM_KSOCKET_BIND, NGM_KSOCKET_CONNECT, NGM_KSOCKET_COOKIE, NGM_KSOCKET_GETNAME, NGM_KSOCKET_GETPEERNAME,
+    NGM_MKPEER, NGM_SHUTDOWN,
 };
 use crate::abi::{NgMesg, NgmMkpeer, SockaddrIn, SockaddrNg, fixed};
 use crate::name::InterfaceName;
@@ -62,10 +63,14 @@ pub enum Message {
     /// Asks an iface node's ksocket for the address and port it is bound to: see [`socket_address`].
     /// ENOENT: there is no ksocket.
     GetName(IfaceNode),
+    /// Asks an iface node's ksocket for the address and port it is connected to: see [`socket_address`].
+    /// ENOENT: there is no ksocket. ENOTCONN: it is not connected.
+    GetPeerName(IfaceNode),
     /// Binds an iface node's ksocket, once. EINVAL: it is bound already. EADDRINUSE: the port is taken.
     Bind(IfaceNode, SocketAddrV4),
-    /// Connects an iface node's ksocket, or re-connects a live one in place. One whose re-connection fails is left
-    /// unconnected (seen on 13.2, where it then takes packets from anyone).
+    /// Connects an iface node's ksocket. One that is connected already is disconnected first, and with that forgets
+    /// the address it is bound to, but not the port: the new source is the route's choice. If it cannot be connected
+    /// again, it is left unconnected (seen on 13.2, where it then takes packets from anyone).
     Connect(IfaceNode, SocketAddrV4),
     /// Shuts the ksocket of an iface node down, which frees its port.
     ShutDownKsocket(IfaceNode),
@@ -103,7 +108,7 @@ impl Message {
 
     /// Whether the node answers this message.
     pub fn has_answer(&self) -> bool {
-        matches!(self, Self::GetInterfaceName | Self::GetName(_))
+        matches!(self, Self::GetInterfaceName | Self::GetName(_) | Self::GetPeerName(_))
     }
 
     /// The arguments of the answer to this message, sent with `token`. `None`: these bytes are something else, of
@@ -123,6 +128,7 @@ impl Message {
             Self::GetInterfaceName => OWN_HOOK.to_owned(),
             Self::MakeKsocket(node) | Self::ShutDown(node) => node.path(),
             Self::GetName(node)
+            | Self::GetPeerName(node)
             | Self::Bind(node, _)
             | Self::Connect(node, _)
             | Self::ShutDownKsocket(node) => node.ksocket_path(),
@@ -136,6 +142,7 @@ impl Message {
             Self::ShutDown(_) | Self::ShutDownKsocket(_) => (NGM_GENERIC_COOKIE, NGM_SHUTDOWN, "shutdown"),
             Self::GetInterfaceName => (NGM_IFACE_COOKIE, NGM_IFACE_GET_IFNAME, "getifname"),
             Self::GetName(_) => (NGM_KSOCKET_COOKIE, NGM_KSOCKET_GETNAME, "getname"),
+            Self::GetPeerName(_) => (NGM_KSOCKET_COOKIE, NGM_KSOCKET_GETPEERNAME, "getpeername"),
             Self::Bind(..) => (NGM_KSOCKET_COOKIE, NGM_KSOCKET_BIND, "bind"),
             Self::Connect(..) => (NGM_KSOCKET_COOKIE, NGM_KSOCKET_CONNECT, "connect"),
         }
@@ -153,9 +160,11 @@ impl Message {
             Self::Bind(_, address) | Self::Connect(_, address) => {
                 SockaddrIn::new(*address.ip(), address.port()).as_bytes().to_owned()
             }
-            Self::GetInterfaceName | Self::GetName(_) | Self::ShutDownKsocket(_) | Self::ShutDown(_) => {
-                Vec::new()
-            }
+            Self::GetInterfaceName
+            | Self::GetName(_)
+            | Self::GetPeerName(_)
+            | Self::ShutDownKsocket(_)
+            | Self::ShutDown(_) => Vec::new(),
         }
     }
 }
@@ -177,7 +186,8 @@ pub fn interface_name(arguments: &[u8]) -> Option<InterfaceName> {
     crate::abi::interface_name(arguments)
 }
 
-/// The address and port in the answer to [`Message::GetName`]; 0.0.0.0 and 0 before the ksocket is bound.
+/// The address and port in the answer to [`Message::GetName`] or [`Message::GetPeerName`]; a ksocket that is not bound
+/// has 0.0.0.0 and 0.
 pub fn socket_address(arguments: &[u8]) -> Option<SocketAddrV4> {
     let (address, _) = SockaddrIn::read_from_prefix(arguments).ok()?;
     (address.sin_family == AF_INET)

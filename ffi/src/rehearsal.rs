@@ -63,7 +63,8 @@ struct State {
     nodes: Nodes,
     /// Addresses that this host does not have; it has all others.
     foreign: BTreeSet<Ipv4Addr>,
-    routed: bool,
+    /// The source that the route to anywhere gives; `None`: there is no route.
+    route: Option<Ipv4Addr>,
     calls: u64,
     /// The call that is to fail, and how.
     failure: Option<(u64, Errno)>,
@@ -81,7 +82,7 @@ impl Rehearsal {
             interfaces: Interfaces::default(),
             nodes: Nodes::default(),
             foreign: BTreeSet::new(),
-            routed: true,
+            route: Some(Ipv4Addr::new(192, 0, 2, 1)),
             calls: 0,
             failure: None,
         })))
@@ -142,9 +143,10 @@ impl Rehearsal {
         self.state().foreign.remove(&address);
     }
 
-    /// Sets whether there is an IPv4 route to anywhere; without one, connecting fails with ENETUNREACH.
-    pub fn set_routed(&self, routed: bool) {
-        self.state().routed = routed;
+    /// Sets the source address that the IPv4 route to anywhere gives, at first 192.0.2.1. Without a route, connecting
+    /// fails with ENETUNREACH.
+    pub fn set_route(&self, source: Option<Ipv4Addr>) {
+        self.state().route = source;
     }
 
     /// Changes an interface, as an administrator might. An iface node keeps its name if the interface changes its own.

@@ -8,6 +8,7 @@ use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message, interface_name, socket_address};
 use log::error;
 
+use super::allow;
 use super::error::{Error, Step};
 use super::modules::{self, ModuleProbe};
 
@@ -37,8 +38,8 @@ pub(super) fn make_iface(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error
         })
 }
 
-/// Brings the ksocket of an iface node to these ends. It is made if there is none, and made again if it is bound to
-/// another address, which it cannot change.
+/// Brings the ksocket of an iface node to these ends. One that has them already is left alone. Any other is made again:
+/// a ksocket that is connected again in place loses the address it is bound to, and sends from the route's.
 pub(super) fn connect(
     kernel: &mut dyn Kernel,
     interface: &InterfaceName,
@@ -46,23 +47,17 @@ pub(super) fn connect(
     ends: Ends<SocketAddrV4>,
 ) -> Result<(), Error> {
     let mut netgraph = open(kernel)?;
-    let bound_to = ask(&mut *netgraph, &Message::GetName(node.clone()), socket_address);
-    let mut send = |step, message| {
-        netgraph.send(&message).map(drop).map_err(|cause| Error::new(step, Some(interface), cause))
-    };
-    let is_there = match bound_to {
-        Ok(local) if local == ends.local => true,
-        Ok(_) => {
-            send(Step::RemoveKsocket, Message::ShutDownKsocket(node.clone()))?;
-            false
-        }
-        Err(cause) if cause.errno == Errno::ENOENT => false,
-        Err(cause) => return Err(Error::new(Step::AskNode, Some(interface), cause)),
-    };
-    if !is_there {
-        send(Step::MakeNode("ng_ksocket"), Message::MakeKsocket(node.clone()))?;
-        send(Step::Bind(ends.local), Message::Bind(node.clone(), ends.local))?;
+    let mut has = |question, address| ask(&mut *netgraph, &question, socket_address) == Ok(address);
+    if has(Message::GetName(node.clone()), ends.local) && has(Message::GetPeerName(node.clone()), ends.remote)
+    {
+        return Ok(());
     }
+    let failed = |step| move |cause| Error::new(step, Some(interface), cause);
+    let removed = netgraph.send(&Message::ShutDownKsocket(node.clone())).map(drop);
+    allow(removed, Errno::ENOENT).map_err(failed(Step::RemoveKsocket))?;
+    let mut send = |step, message| netgraph.send(&message).map(drop).map_err(failed(step));
+    send(Step::MakeNode("ng_ksocket"), Message::MakeKsocket(node.clone()))?;
+    send(Step::Bind(ends.local), Message::Bind(node.clone(), ends.local))?;
     send(Step::Connect(ends.remote), Message::Connect(node.clone(), ends.remote))
 }
 

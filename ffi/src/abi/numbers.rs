@@ -55,6 +55,8 @@ numbers! {
     NGM_KSOCKET_CONNECT: u32 = 4;
     /// getsockname(2).
     NGM_KSOCKET_GETNAME: u32 = 5;
+    /// getpeername(2).
+    NGM_KSOCKET_GETPEERNAME: u32 = 6;
 
     /// Commands of `ng_iface(4)` (`netgraph/ng_iface.h`).
     NGM_IFACE_COOKIE: u32 = 0x420f_81ef;

@@ -82,13 +82,17 @@ impl State {
                 Ok(Outcome::Done(words(&[&"ngctl", &"shutdown", &path(node, IPV6_HOOK)])))
             }
             Message::GetName(node) => {
-                let local = self.nodes.find(node, *hooked)?.ksocket()?.local.unwrap_or(UNBOUND);
-                Ok(Outcome::Answer(SockaddrIn::new(*local.ip(), local.port()).as_bytes().to_owned()))
+                Ok(answer(self.nodes.find(node, *hooked)?.ksocket()?.local.unwrap_or(UNBOUND)))
+            }
+            Message::GetPeerName(node) => {
+                let remote = self.nodes.find(node, *hooked)?.ksocket()?.remote;
+                remote.map(answer).ok_or(Errno::ENOTCONN)
             }
             Message::Bind(node, local) => self.bind(node, *hooked, *local),
             Message::Connect(node, remote) => {
+                let port = self.nodes.free_port();
                 let node = self.nodes.find(node, *hooked)?;
-                node.ksocket()?.connect(*remote, self.routed)?;
+                node.ksocket()?.connect(*remote, self.route, port)?;
                 Ok(Outcome::Done(message_to(node, "connect", *remote)))
             }
         }
@@ -106,13 +110,15 @@ impl State {
 
     fn bind(&mut self, node: &IfaceNode, hooked: Option<u32>, local: SocketAddrV4) -> Handled {
         let taken = self.nodes.is_taken(local);
+        let is_foreign = self.foreign.contains(local.ip());
         let node = self.nodes.find(node, hooked)?;
-        if self.foreign.contains(local.ip()) {
-            return Err(Errno::EADDRNOTAVAIL);
-        }
-        node.ksocket()?.bind(local, taken)?;
+        node.ksocket()?.bind(local, is_foreign, taken)?;
         Ok(Outcome::Done(message_to(node, "bind", local)))
     }
+}
+
+fn answer(address: SocketAddrV4) -> Outcome {
+    Outcome::Answer(SockaddrIn::new(*address.ip(), address.port()).as_bytes().to_owned())
 }
 
 /// A hook of a node, or the node itself, as ngctl(8) names it.

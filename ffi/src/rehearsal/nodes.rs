@@ -1,6 +1,6 @@
 //! The netgraph nodes of a rehearsal, and the rules by which FreeBSD keeps them.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::errno::Errno;
 use crate::name::InterfaceName;
@@ -32,6 +32,9 @@ pub(super) struct Nodes {
     all: Vec<Node>,
 }
 
+/// The first port that the kernel gives to a socket that asks for none (`net.inet.ip.portrange.first`).
+const FIRST_EPHEMERAL_PORT: u16 = 49152;
+
 type Result<T> = std::result::Result<T, Errno>;
 
 impl Nodes {
@@ -61,6 +64,11 @@ impl Nodes {
         })
     }
 
+    pub(super) fn free_port(&self) -> u16 {
+        let is_free = |port: &u16| !self.is_taken(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, *port));
+        (FIRST_EPHEMERAL_PORT..).find(is_free).unwrap_or(FIRST_EPHEMERAL_PORT)
+    }
+
     pub(super) fn shut_down_ksocket(&mut self, node: &InterfaceName) {
         for node in self.all.iter_mut().filter(|each| each.name == *node) {
             node.ksocket = None;
@@ -87,21 +95,35 @@ impl Node {
 }
 
 impl Ksocket {
-    /// A ksocket that is bound stays where it is. `taken`: another one has this address and port.
-    pub(super) fn bind(&mut self, local: SocketAddrV4, taken: bool) -> Result<()> {
-        if self.local.is_some() {
-            return Err(Errno::EINVAL);
+    /// A ksocket that is bound stays where it is. `is_foreign`: this host does not have the address. `is_taken`:
+    /// another ksocket has the address and port.
+    pub(super) fn bind(&mut self, local: SocketAddrV4, is_foreign: bool, is_taken: bool) -> Result<()> {
+        match self.local {
+            Some(_) => return Err(Errno::EINVAL),
+            None if is_foreign => return Err(Errno::EADDRNOTAVAIL),
+            None if is_taken => return Err(Errno::EADDRINUSE),
+            None => self.local = Some(local),
         }
-        if taken {
-            return Err(Errno::EADDRINUSE);
-        }
-        self.local = Some(local);
         Ok(())
     }
 
-    /// One that cannot be connected is left unconnected.
-    pub(super) fn connect(&mut self, remote: SocketAddrV4, routed: bool) -> Result<()> {
-        self.remote = routed.then_some(remote);
-        if routed { Ok(()) } else { Err(Errno::ENETUNREACH) }
+    /// A ksocket that is bound to no address gets `source`, the route's, and if it has no port, `port`. To connect
+    /// again is to disconnect first, and with that to lose the address.
+    pub(super) fn connect(
+        &mut self,
+        remote: SocketAddrV4,
+        source: Option<Ipv4Addr>,
+        port: u16,
+    ) -> Result<()> {
+        if let (Some(local), Some(_)) = (&mut self.local, self.remote.take()) {
+            local.set_ip(Ipv4Addr::UNSPECIFIED);
+        }
+        let source = source.ok_or(Errno::ENETUNREACH)?;
+        let local = self.local.get_or_insert(SocketAddrV4::new(source, port));
+        if local.ip().is_unspecified() {
+            local.set_ip(source);
+        }
+        self.remote = Some(remote);
+        Ok(())
     }
 }

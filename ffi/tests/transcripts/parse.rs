@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ffi::abi::SockaddrIn;
 use ffi::errno::Errno;
-use ffi::kernel::IfaceNode;
 use ffi::name::InterfaceName;
+use ffi::netgraph::IfaceNode;
 use zerocopy::FromBytes;
 
 /// The steps of netgraph that were also made where no bytes were written down.

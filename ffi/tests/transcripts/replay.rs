@@ -7,10 +7,11 @@ use ffi::abi::numbers::{IFF_DRV_RUNNING, IFF_UP, ND6_IFF_IFDISABLED};
 use ffi::abi::{Ifgroupreq, Ifreq, In6Aliasreq, In6Ifreq, In6IfruAddr, In6Ndireq, InAliasreq, NgMesg};
 use ffi::abi::{SockaddrIn6, interface_name};
 use ffi::errno::Errno;
-use ffi::kernel::{IfaceNode, Inner, Kernel, Outer, Result};
+use ffi::interface;
+use ffi::kernel::{Ends, Kernel, Netgraph, Result};
 use ffi::name::InterfaceName;
+use ffi::netgraph::{IfaceNode, Message, interface_name as answered_name, socket_address};
 use ffi::rehearsal::{Interface, Ksocket, Rehearsal};
-use ffi::{interface, route_socket};
 use zerocopy::{FromBytes, IntoBytes, transmute};
 
 use crate::RECORDINGS;
@@ -19,8 +20,10 @@ use crate::parse::{Call, Event, NETGRAPH, Scene, Step, content, iface_node, ipv4
 /// A source that no interface of the recorder's host has.
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// What the steps without bytes are taken to have been about: the recordings say so at their head.
-const OUTER: Outer = Outer { source: Ipv4Addr::new(192, 0, 2, 1), destination: Ipv4Addr::new(192, 0, 2, 2) };
+const OUTER: Ends<Ipv4Addr> =
+    Ends { local: Ipv4Addr::new(192, 0, 2, 1), remote: Ipv4Addr::new(192, 0, 2, 2) };
 const PORT: u16 = 4028;
+const FIRST_EPHEMERAL_PORT: u16 = 49152;
 const GROUP: &str = "dtcp";
 const DESCRIPTION: &str = "dtcpclient";
 
@@ -41,20 +44,27 @@ struct Replay {
     steps: usize,
     title: String,
     kernel: Rehearsal,
+    /// The control socket, once it is open.
+    control: Option<Box<dyn Netgraph>>,
     /// The latest interface, by the name that it has now.
     latest: Option<InterfaceName>,
 }
 
 impl Default for Replay {
     fn default() -> Self {
-        Self { steps: 0, title: String::new(), kernel: host(), latest: None }
+        Self { steps: 0, title: String::new(), kernel: host(), control: None, latest: None }
     }
 }
 
 fn host() -> Rehearsal {
-    let mut host = Rehearsal::new(|_| {});
+    let host = Rehearsal::new(|_| {});
     host.lose_address(FOREIGN);
     host
+}
+
+fn routed_from(source: Option<Ipv4Addr>, kernel: Rehearsal) -> Rehearsal {
+    kernel.set_route(source);
+    kernel
 }
 
 /// Where a scene takes place; `None` where the one before it goes on.
@@ -63,12 +73,10 @@ fn place(title: &str) -> Option<Rehearsal> {
         "without privilege" => Some(host().as_nobody()),
         "as root in a jail without a network stack of its own" => Some(host().in_jail()),
         "as root in a vnet jail" => Some(host().in_vnet_jail()),
-        "modules: nothing loaded" | "modules: loaded, and loaded again" => Some(host().without_modules()),
-        "modules: from a vnet jail, with all loaded" => {
-            let mut jail = host().in_vnet_jail();
-            jail.set_routed(false);
-            Some(jail)
+        "modules: nothing loaded" | "modules: loaded, and loaded again" => {
+            Some(routed_from(Some(Ipv4Addr::LOCALHOST), host().without_modules()))
         }
+        "modules: from a vnet jail, with all loaded" => Some(routed_from(None, host().in_vnet_jail())),
         _ => None,
     }
 }
@@ -78,6 +86,7 @@ impl Replay {
         self.title.clone_from(&scene.title);
         if let Some(kernel) = place(&scene.title) {
             self.kernel = kernel;
+            self.control = None;
         }
         for event in &scene.events {
             match event {
@@ -87,37 +96,23 @@ impl Replay {
                 }
                 Event::Told(name) => assert_eq!(self.latest.as_ref(), Some(name), "{}", self.title),
                 Event::Renamed { from, to } => {
-                    assert!(self.kernel.rename(from, to));
+                    assert!(self.kernel.meddle(from, |interface| interface.name = to.clone()));
                     self.latest = Some(to.clone());
                 }
-                Event::Route { message, .. } => self.route(message),
+                Event::Route { .. } => {}
             }
         }
-    }
-
-    /// What the kernel reported is done to the rehearsal, which must report the same.
-    fn route(&mut self, message: &[u8]) {
-        self.kernel.watch_addresses().expect("a watch");
-        let recorded = route_socket::address_changes(message);
-        for change in &recorded {
-            match *change {
-                ffi::kernel::AddressChange::Removed(address) => self.kernel.lose_address(address),
-                ffi::kernel::AddressChange::Added(address) => self.kernel.gain_address(address),
-            }
-        }
-        assert_eq!(self.kernel.address_changes(), Ok(recorded));
     }
 
     fn step(&mut self, step: &Step) {
         match (&step.calls[..], step.name.as_str()) {
-            ([Call::Message { address, .. }, ..], _) => self.message(step, &iface_node(path(address))),
+            ([Call::Message { address, .. }, ..], _) => self.message(step, iface_node(path(address))),
             (_, "kldload") => self.load_module(step),
             (_, "socket(PF_NETGRAPH, SOCK_DGRAM, NG_CONTROL)" | "as nobody: netgraph socket") => {
-                self.kernel.close_netgraph();
                 let opened = self.kernel.open_netgraph();
-                self.same(step, opened);
+                self.control = self.same(step, opened);
             }
-            ([], name) if NETGRAPH.contains(&name) => self.message(step, &IfaceNode::OnHook),
+            ([], name) if NETGRAPH.contains(&name) => self.message(step, IfaceNode::OnHook),
             _ => self.ioctl(step),
         }
     }
@@ -154,58 +149,53 @@ impl Replay {
 
 /// Steps of netgraph.
 impl Replay {
-    fn message(&mut self, step: &Step, iface: &IfaceNode) {
-        if let IfaceNode::Named(_) = iface {
-            self.kernel.open_netgraph().expect("a control socket");
-        }
+    /// Sends a message, which must end as the recorded one did, and returns its answer.
+    fn send(&mut self, step: &Step, message: &Message) -> Option<Vec<u8>> {
+        let open = || self.kernel.open_netgraph().expect("a control socket");
+        let sent = self.control.get_or_insert_with(open).send(message);
+        self.same(step, sent)
+    }
+
+    fn message(&mut self, step: &Step, iface: IfaceNode) {
         let (message, reply) = match step.calls.first() {
             Some(Call::Message { message, reply, .. }) => (Some(message), reply.as_ref()),
             _ => (None, None),
         };
         let reply = reply.map(|reply| &reply.message[..]);
+        let address = |unrecorded| message.map_or(unrecorded, |message| ipv4(message));
         match step.name.as_str() {
-            "mkpeer . iface" => {
-                let made = self.kernel.make_iface_node();
-                self.same(step, made);
-            }
+            "mkpeer . iface" => _ = self.send(step, &Message::MakeIface),
             "getifname" => {
-                let name = self.kernel.iface_node_name();
-                let name = self.same(step, name);
+                let answer = self.send(step, &Message::GetInterfaceName).expect("an answer");
+                self.latest = answered_name(&answer);
                 if let Some(reply) = reply {
-                    assert_eq!(name, interface_name(&reply[size_of::<NgMesg>()..]), "{}", self.title);
+                    assert_eq!(self.latest, interface_name(&reply[size_of::<NgMesg>()..]), "{}", self.title);
                 }
-                self.latest = name;
             }
-            "mkpeer dtcp ksocket" => {
-                let made = self.kernel.make_ksocket_node(iface);
-                self.same(step, made);
-            }
+            "mkpeer dtcp ksocket" => _ = self.send(step, &Message::MakeKsocket(iface)),
             "bind" => {
-                let port = message.map_or(PORT, |message| ipv4(message).port());
-                let bound = self.kernel.bind_ksocket(iface, port);
-                self.same(step, bound);
+                let local = address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT));
+                self.send(step, &Message::Bind(iface, local));
             }
             "connect" => {
-                let unrecorded = SocketAddrV4::new(OUTER.destination, PORT);
-                let peer = message.map_or(unrecorded, |message| ipv4(message));
-                let connected = self.kernel.connect_ksocket(iface, peer);
-                self.same(step, connected);
+                let remote = address(SocketAddrV4::new(OUTER.remote, PORT));
+                self.send(step, &Message::Connect(iface, remote));
             }
-            "getname" => self.local_end(reply),
-            "getpeername" => self.far_end(reply, step.errno()),
+            "getname" => {
+                let answer = self.send(step, &Message::GetName(iface)).expect("an answer");
+                self.local_end(&answer, reply);
+            }
+            "getpeername" => {
+                let answer = self.send(step, &Message::GetPeerName(iface));
+                if let (Some(answer), Some(reply)) = (answer, reply) {
+                    assert_eq!(socket_address(&answer), Some(ipv4(reply)), "{}", self.title);
+                }
+            }
             "nodeinfo of the ksocket" => _ = self.ksocket(),
-            "rmhook dtcp" => {
-                let released = self.kernel.release_hook();
-                self.same(step, released);
-            }
-            "shutdown" => {
-                let gone = self.kernel.shut_down_node(iface);
-                self.same(step, gone);
-            }
-            "message to a node that does not exist" => {
-                let nowhere = self.kernel.bind_ksocket(iface, PORT);
-                self.same(step, nowhere);
-            }
+            // The hook goes with the socket's node.
+            "rmhook dtcp" => self.control = None,
+            "shutdown" => _ = self.send(step, &Message::ShutDown(iface)),
+            "message to a node that does not exist" => _ = self.send(step, &Message::GetName(iface)),
             "listhooks" => self.hooks(reply.expect("a list")),
             "listnodes" => self.nodes(reply.expect("a list")),
             // The seam has no words for these.
@@ -217,32 +207,27 @@ impl Replay {
 
     /// The latest ksocket.
     fn ksocket(&self) -> Ksocket {
-        let node = self.kernel.nodes().last().expect("a node");
-        node.ksocket.expect("a ksocket")
+        self.kernel.nodes().last().expect("a node").ksocket.expect("a ksocket")
     }
 
     /// A port that was not bound is the kernel's choice, and no two kernels choose alike.
-    fn local_end(&self, reply: Option<&[u8]>) {
-        let port = self.ksocket().port.expect("a port");
-        match reply.map(|reply| ipv4(reply).port()) {
-            Some(chosen) if chosen >= 49152 => assert!(port >= 49152, "{}", self.title),
-            recorded => assert_eq!(port, recorded.unwrap_or(PORT), "{}", self.title),
-        }
-    }
-
-    fn far_end(&self, reply: Option<&[u8]>, errno: Option<Errno>) {
-        let peer = self.ksocket().peer;
-        match (reply, errno) {
-            (Some(reply), None) => assert_eq!(peer, Some(ipv4(reply)), "{}", self.title),
-            (None, None) => assert!(peer.is_some(), "{}", self.title),
-            (_, errno) => assert_eq!((peer, errno), (None, Some(Errno::ENOTCONN)), "{}", self.title),
+    fn local_end(&self, answer: &[u8], reply: Option<&[u8]>) {
+        let local = socket_address(answer).expect("an address");
+        match reply.map(ipv4) {
+            None => assert_eq!(local.port(), PORT, "{}", self.title),
+            Some(chosen) if chosen.port() >= FIRST_EPHEMERAL_PORT => {
+                assert_eq!(local.ip(), chosen.ip(), "{}", self.title);
+                assert!(local.port() >= FIRST_EPHEMERAL_PORT, "{}", self.title);
+            }
+            Some(recorded) => assert_eq!(local, recorded, "{}", self.title),
         }
     }
 
     /// The iface node has one hook left, with a ksocket on it.
     fn hooks(&self, reply: &[u8]) {
         let iface = node(&reply[size_of::<NgMesg>()..]);
-        let ours = self.kernel.nodes().last().expect("a node");
+        let nodes = self.kernel.nodes();
+        let ours = nodes.last().expect("a node");
         assert_eq!((iface.name.as_ref(), iface.node_type.as_str()), (Some(&ours.name), "iface"));
         assert_eq!(iface.hooks, usize::from(ours.ksocket.is_some()));
     }
@@ -303,7 +288,7 @@ impl Replay {
                 self.latest = made.or(self.latest.take());
             }
             "descr" => {
-                let described = self.kernel.describe(&name, DESCRIPTION);
+                let described = self.kernel.set_description(&name, DESCRIPTION);
                 let failed = step.notes == ["SIOCSIFDESCR failed"];
                 assert_eq!(described.is_err(), failed, "{}", self.title);
             }
@@ -312,7 +297,7 @@ impl Replay {
                 self.same(step, joined);
             }
             "phyaddr" => {
-                let pointed = self.kernel.point_gif(&name, outer(input));
+                let pointed = self.kernel.set_outer_addresses(&name, outer(input));
                 self.same(step, pointed);
             }
             "mtu" => self.mtu(step, &name, input),
@@ -364,8 +349,8 @@ impl Replay {
         input.and_then(interface_name).unwrap_or_else(latest)
     }
 
-    fn interface(&self, name: &InterfaceName) -> Option<&Interface> {
-        self.kernel.interfaces().iter().find(|interface| interface.name == *name)
+    fn interface(&self, name: &InterfaceName) -> Option<Interface> {
+        self.kernel.interfaces().into_iter().find(|interface| interface.name == *name)
     }
 
     fn mtu(&mut self, step: &Step, name: &InterfaceName, input: Option<&[u8]>) {
@@ -381,7 +366,7 @@ impl Replay {
         assert_eq!(interface.is_none(), step.errno() == Some(Errno::ENXIO), "{}", self.title);
         if let (Some(interface), Some(output)) = (interface, output) {
             let flags = interface::flags(&Ifreq::read_from_bytes(output).expect("an ifreq"));
-            let running = self.kernel.is_running(interface);
+            let running = self.kernel.is_running(&interface);
             assert_eq!(interface.up, flags & IFF_UP != 0, "{}: IFF_UP", self.title);
             assert_eq!(running, flags & IFF_DRV_RUNNING != 0, "{}: IFF_DRV_RUNNING", self.title);
         }
@@ -394,15 +379,15 @@ fn group(input: Option<&[u8]>) -> String {
     interface_name(request.ifgr_ifgru.as_bytes()).expect("a group").to_string()
 }
 
-fn outer(input: Option<&[u8]>) -> Outer {
+fn outer(input: Option<&[u8]>) -> Ends<Ipv4Addr> {
     let Some(input) = input else { return OUTER };
     let request = InAliasreq::read_from_bytes(input).expect("an in_aliasreq");
-    Outer { source: request.ifra_addr.address(), destination: request.ifra_dstaddr.address() }
+    Ends { local: request.ifra_addr.address(), remote: request.ifra_dstaddr.address() }
 }
 
-fn inner(input: &[u8]) -> Inner {
+fn inner(input: &[u8]) -> Ends<Ipv6Addr> {
     let request = In6Aliasreq::read_from_bytes(input).expect("an in6_aliasreq");
-    Inner { local: ipv6(&request.ifra_addr), remote: ipv6(&request.ifra_dstaddr) }
+    Ends { local: ipv6(&request.ifra_addr), remote: ipv6(&request.ifra_dstaddr) }
 }
 
 fn ipv6(address: &SockaddrIn6) -> Ipv6Addr {
