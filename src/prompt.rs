@@ -44,7 +44,7 @@ fn read_line(mut terminal: &File, signals: &mut Signals) -> io::Result<Answer> {
         }
         let typed = fds[0].any().unwrap_or_default();
         // A terminal that hangs up sends SIGHUP.
-        if signals.take().iter().any(|signal| matches!(signal, Signal::Stop | Signal::LogInAgain)) {
+        if signals.take().iter().any(|signal| matches!(signal, Signal::Stop(_) | Signal::LogInAgain)) {
             return Ok(Answer::Interrupted);
         }
         if typed {

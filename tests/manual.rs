@@ -10,10 +10,9 @@ use clap::{Arg, CommandFactory};
 use dtcpclient::backoff;
 use dtcpclient::client::REFUSAL_WAIT;
 use dtcpclient::exit::Exit;
-use dtcpclient::options::{AUTH_FILE, Options, PID_FILE, SCRIPT};
-use dtcpclient::protocol::session::{KEEPALIVE_INTERVAL, PING_INTERVAL};
-use dtcpclient::protocol::{Offer, TunnelType};
-use dtcpclient::script::{Facts, Limits, State};
+use dtcpclient::options::{AUTH_FILE, CommandLine, Options, PID_FILE, SCRIPT};
+use dtcpclient::protocol::{KEEPALIVE_INTERVAL, Offer, PING_INTERVAL, TunnelType};
+use dtcpclient::script::{Event, Limits, Parameters};
 use ffi::name::InterfaceName;
 
 const MANUAL: &str = include_str!("../man/dtcpclient.8");
@@ -84,7 +83,7 @@ impl Item {
 
 /// The program's options; `--help` and `--version` among them, the server not.
 fn program_options() -> Vec<Arg> {
-    let mut command = Options::command();
+    let mut command = CommandLine::command();
     command.build();
     command.get_arguments().filter(|argument| !argument.is_positional()).cloned().collect()
 }
@@ -185,19 +184,20 @@ fn the_values_for_the_script_are_those_of_the_program() {
     let options = Options::read(["dtcpclient", "server"].map(OsString::from)).unwrap();
     let (me, her) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 1));
     let offer = Offer { me, her, inner: None, prefix: None, udp_port: None };
-    let facts = Facts::new(&options, me, &offer, &InterfaceName::new("gif0").unwrap());
-    for state in [State::Up, State::Down] {
-        let environment = facts.environment(state);
+    let gif0 = InterfaceName::new("gif0").unwrap();
+    let parameters = Parameters::new(&options.tunnel, options.tunnel_type, me, &offer, &gif0);
+    for event in [Event::Up, Event::Down] {
+        let environment = parameters.environment(event);
         let manual: Vec<_> = items("The script").iter().map(|item| item.head).collect();
         let program: Vec<_> = environment.iter().map(|(name, _)| format!("Va {name}")).collect();
         assert_eq!(manual, program);
 
         let variables: Vec<_> = environment.iter().map(|(_, value)| *value).collect();
-        let arguments = facts.arguments(state);
+        let arguments = parameters.arguments(event);
         assert_eq!(arguments, variables[..9]);
         assert!(section("The script").any(|line| line.contains("nine arguments")));
         assert!(
-            items("The script")[0].body.iter().any(|line| line.contains(&format!("Ql {}", state.word())))
+            items("The script")[0].body.iter().any(|line| line.contains(&format!("Ql {}", event.word())))
         );
     }
 }
@@ -273,5 +273,5 @@ fn the_default_flags_of_the_service_are_options_of_the_program() {
     let line = std::iter::once("dtcpclient").chain(flags.split(' ')).chain(["server"]);
     let options = Options::read(line.map(OsString::from)).unwrap();
     assert!(options.daemon && options.reconnect);
-    assert_eq!(options.pid_file(), Some(Path::new(PID_FILE)));
+    assert_eq!(options.pid_file.as_deref(), Some(Path::new(PID_FILE)));
 }

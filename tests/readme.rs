@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 use dtcpclient::exit::Exit;
-use dtcpclient::options::Options;
+use dtcpclient::options::CommandLine;
 
 const README: &str = include_str!("../README.md");
 
@@ -12,7 +12,7 @@ fn row_of<'a>(first: &str) -> Option<&'a str> {
 
 #[test]
 fn every_option_is_in_the_readme_with_its_default() {
-    let command = Options::command();
+    let command = CommandLine::command();
     for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
         let long = argument.get_long().expect("every option has a long name");
         let name = match argument.get_short() {

@@ -1,6 +1,7 @@
 //! What the tests start and watch: the program and the broker as processes.
 
 mod process;
+mod routes;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use process::{DEADLINE, Process};
+pub use routes::Routes;
 use tempfile::TempDir;
 
 /// Who logs in, in all tests.
