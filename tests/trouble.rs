@@ -133,13 +133,13 @@ fn a_script_that_cannot_be_run_is_refused_at_the_start() {
 #[test]
 fn a_name_that_does_not_resolve_is_told() {
     let folder = Folder::new();
-    folder.write("auth", "broker.invalid:me:x\n", 0o600);
+    folder.write("auth", "broker..invalid:me:x\n", 0o600);
     let mut command = Command::new(programs().client);
-    command.args(["--rehearse", "-u", "me", "--auth-file"]).arg(folder.auth_file()).arg("broker.invalid");
-    // A resolver may ask its name servers several times, for seconds each.
-    let (status, output) = end_of(command, 6 * DEADLINE);
+    // The empty label makes the resolver refuse the name without asking a name server.
+    command.args(["--rehearse", "-u", "me", "--auth-file"]).arg(folder.auth_file()).arg("broker..invalid");
+    let (status, output) = end_of(command, DEADLINE);
     assert_eq!(status, Some(68), "{output}");
-    assert!(output.contains("cannot find the address of broker.invalid"), "{output}");
+    assert!(output.contains("cannot find the address of broker..invalid"), "{output}");
 }
 
 #[test]
@@ -174,17 +174,6 @@ fn a_line_of_a_megabyte_is_not_read_to_its_end() {
     let (status, output) = end_of(client(&folder, port, &["-d"]), DEADLINE);
     assert_eq!(status, Some(76), "{output}");
     assert!(output.contains("a line of more than 1024 bytes") && output.len() < 4096, "{output}");
-}
-
-#[test]
-fn a_server_that_never_greets_is_left_after_thirty_seconds() {
-    let folder = Folder::new();
-    let port = server(hold);
-    let start = Instant::now();
-    let (status, output) = end_of(client(&folder, port, &[]), Duration::from_secs(40));
-    assert_eq!(status, Some(69), "{output}");
-    assert!(output.contains("did not greet within 30 s"), "{output}");
-    assert!((30..35).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
 /// Greets, grants, and says no more.

@@ -49,6 +49,7 @@ fn each_stage_has_its_time_limit() {
         (Fault::MuteBeforeGreeting, Reason::NoGreeting, GREETING_TIMEOUT),
         (Fault::MuteAfterGreeting, Reason::NoOffer, OFFER_TIMEOUT),
     ] {
+        assert!(reason.to_string().contains(&format!("within {} s", limit.as_secs())), "{reason}");
         let mut world = World::new(login(), Server { fault, latency: Duration::ZERO, ..Server::default() });
         world.run_for(HOUR);
         assert_eq!(world.closed(), Some((limit, reason)), "{fault:?}");
