@@ -28,9 +28,9 @@ pub use failure::{Failure, Severity};
 use wait::Source;
 
 /// The wait after a refused login, where one has worked before.
-pub const REFUSAL_WAIT: Duration = Duration::from_secs(300);
+pub const REFUSAL_WAIT: Duration = Duration::from_mins(5);
 /// How long a tunnel must have held for the next wait to be a short one.
-pub const HELD: Duration = Duration::from_secs(60);
+pub const HELD: Duration = Duration::from_mins(1);
 /// How long this host may be without the address that the connection has here: a DHCP client that begins anew removes
 /// an address only to set it again.
 pub const ADDRESS_GRACE: Duration = Duration::from_secs(2);

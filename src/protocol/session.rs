@@ -21,9 +21,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to greet.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to answer `tunnel`.
-pub const OFFER_TIMEOUT: Duration = Duration::from_secs(60);
+pub const OFFER_TIMEOUT: Duration = Duration::from_mins(1);
 /// The time between two pings, and how long the answer to one may take (the interval is confirmed).
-pub const PING_INTERVAL: Duration = Duration::from_secs(60);
+pub const PING_INTERVAL: Duration = Duration::from_mins(1);
 /// How long the server may take to answer `quit`; whoever stops the program waits for it.
 pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time between two packets that keep a NAT's mapping open; many forget a UDP mapping after 30 s.

@@ -32,7 +32,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { run: Duration::from_secs(60), grace: Duration::from_secs(5) }
+        Self { run: Duration::from_mins(1), grace: Duration::from_secs(5) }
     }
 }
 

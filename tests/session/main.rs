@@ -11,7 +11,7 @@ use dtcpclient::protocol::{Announcement, Reason, TunnelType};
 use model::{Fault, Seen, Server, World, login};
 use proptest::prelude::*;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
