@@ -71,9 +71,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to close the connection after `quit`.
 pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait after a refused login if one has worked before.
-pub const REFUSAL_WAIT: Duration = Duration::from_secs(300);
+pub const REFUSAL_WAIT: Duration = Duration::from_mins(5);
 /// How long a tunnel must have held for the next wait to be a short one.
-pub const HELD: Duration = Duration::from_secs(60);
+pub const HELD: Duration = Duration::from_mins(1);
 /// How long this host may be without the address of its end of the connection: a DHCP client that starts again removes
 /// an address only to set it again.
 pub const ADDRESS_GRACE: Duration = Duration::from_secs(2);

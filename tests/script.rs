@@ -189,8 +189,7 @@ fn an_up_that_never_started_needs_no_down() {
 #[test]
 fn a_script_that_hangs_is_terminated_and_what_it_started_too() {
     let script = Script::new(r#"sleep 1000 & echo $! >"$folder/child"; echo $$ >"$folder/pid"; wait"#);
-    let mut runner =
-        script.runner(Limits { run: Duration::from_millis(300), grace: Duration::from_secs(60) });
+    let mut runner = script.runner(Limits { run: Duration::from_millis(300), grace: Duration::from_mins(1) });
     runner.run(Event::Up, &parameters(), Instant::now());
     run_until(&mut runner, Runner::is_idle);
     assert!(logged("the script takes too long"));

@@ -20,10 +20,10 @@ use super::{Announcement, ClientLine, TunnelType};
 /// How long the server may take to greet.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to answer `tunnel`.
-pub const OFFER_TIMEOUT: Duration = Duration::from_secs(60);
+pub const OFFER_TIMEOUT: Duration = Duration::from_mins(1);
 /// The time between two pings, and how long the answer to one may take. The interval is confirmed: KAME's server hangs
 /// up after 300 s of silence.
-pub const PING_INTERVAL: Duration = Duration::from_secs(60);
+pub const PING_INTERVAL: Duration = Duration::from_mins(1);
 /// The time between two packets that keep a NAT's mapping open. Many NATs forget a UDP mapping after 30 s; one that is
 /// forgotten cuts the tunnel off until the next packet from this side. Two thirds of that leave room for a late timer.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);

@@ -12,12 +12,15 @@ use nix::sys::signal::Signal;
 use super::run::Run;
 use super::{Event, Parameters};
 
+/// Takes the words of a command line.
+pub type Printer = Box<dyn Fn(&[String])>;
+
 /// Whether the script is run.
 pub enum ScriptMode {
     /// It is run.
     Run,
     /// It is not: this gets the words of its command line instead.
-    Rehearse(Box<dyn Fn(&[String])>),
+    Rehearse(Printer),
 }
 
 /// How long a run may take.
@@ -31,7 +34,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { run: Duration::from_secs(60), grace: Duration::from_secs(5) }
+        Self { run: Duration::from_mins(1), grace: Duration::from_secs(5) }
     }
 }
 

@@ -11,7 +11,7 @@ use dtcpclient::protocol::{
 use model::{Fault, Seen, Server, World, login};
 use proptest::prelude::*;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
@@ -48,6 +48,7 @@ fn each_stage_has_its_time_limit() {
         (Fault::MuteBeforeGreeting, Reason::NoGreeting, GREETING_TIMEOUT),
         (Fault::MuteAfterGreeting, Reason::NoOffer, OFFER_TIMEOUT),
     ] {
+        assert!(reason.to_string().contains(&format!("within {} s", limit.as_secs())), "{reason}");
         let mut world = World::new(login(), Server { fault, latency: Duration::ZERO, ..Server::default() });
         world.run_for(HOUR);
         assert_eq!(world.ended(), Some((limit, reason)), "{fault:?}");
