@@ -163,5 +163,5 @@ fn the_service_script_knows_which_options_have_a_value_and_its_flags_make_a_daem
     let line = std::iter::once("dtcpclient").chain(flags.split(' ')).chain(["server"]);
     let options = Options::read(line.map(OsString::from)).unwrap();
     assert!(options.daemon && options.reconnect);
-    assert_eq!(options.pid_file(), Some(Path::new(PID_FILE)));
+    assert_eq!(options.pid_file.as_deref(), Some(Path::new(PID_FILE)));
 }
