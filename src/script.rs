@@ -16,7 +16,7 @@ use log::info;
 use crate::options::InputFile;
 use crate::protocol::{Offer, TunnelType};
 use crate::tunnel::{Carrier, Settings};
-pub use runner::{Limits, Runner, ScriptMode};
+pub use runner::{Limits, Printer, Runner, ScriptMode};
 
 /// The script's search path.
 const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin";

@@ -1,4 +1,4 @@
-//! Runs of the script beside the client's loop, one after the other.
+//! Runs of the script, one after the other, while the client's loop goes on.
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -12,12 +12,15 @@ use nix::sys::signal::Signal;
 use super::run::Run;
 use super::{Event, Parameters};
 
+/// Takes the words of a command line.
+pub type Printer = Box<dyn Fn(&[String])>;
+
 /// Whether the script is run.
 pub enum ScriptMode {
     /// It is run.
     Run,
-    /// It is not: this gets the words of its command line instead.
-    Rehearse(Box<dyn Fn(&[String])>),
+    /// It is not: this gets its command line instead.
+    Rehearse(Printer),
 }
 
 /// How long a run may take.
