@@ -38,7 +38,7 @@
 //! | then to 4 s | `down`, which may have waited for that run; it gets SIGTERM after 3.5 s, SIGKILL after 4 s |
 //! | 4 to 5 s | the kernel, to remove the tunnel, and a slow host |
 //!
-//! The server gets no more than the hung script, so that a server that never closes costs `down` nothing.
+//! `down` starts when `quit` is sent, so that a server that never closes costs it nothing.
 
 mod connect;
 mod connection;
@@ -163,7 +163,7 @@ pub struct Client<'k> {
 }
 
 impl<'k> Client<'k> {
-    /// A client that has not begun.
+    /// A client, which [`Client::run`] starts.
     pub fn new(
         plan: Plan,
         tunnel: Tunnel<'k>,
@@ -314,6 +314,7 @@ impl<'k> Client<'k> {
         phase
     }
 
+    /// After a session.
     fn go_on(&mut self, next: Next, now: Instant) -> Phase {
         match next {
             Next::Stop => Phase::Ending(Exit::Ok),

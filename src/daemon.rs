@@ -13,7 +13,7 @@ const ATTEMPTS: u32 = 10;
 
 /// Why the program cannot be a daemon.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DaemonError {
+pub enum DaemonError {
     /// Another process holds the lock on the pid file.
     #[error("dtcpclient is running already{}: it holds {}", pid_of(*holder), path.display())]
     Running {
@@ -89,7 +89,7 @@ impl PidFile {
     }
 }
 
-/// The lock goes with the file's closing, after it has been removed.
+/// The file is removed before it is closed, which ends the lock.
 impl Drop for PidFile {
     fn drop(&mut self) {
         if is_still(&self.file, &self.path) {

@@ -1,4 +1,4 @@
-//! Looking up the server's name beside the loop: the resolver may take minutes, and a signal must not wait for it.
+//! Looks up the server's name in a thread: the resolver may take minutes, and a signal must not wait for it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};

@@ -23,7 +23,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 
 /// Why there is no password.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PasswordError {
+pub enum PasswordError {
     /// The auth file cannot be opened or read.
     #[error("cannot read the auth file {}", path.display())]
     Unreadable {

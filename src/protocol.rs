@@ -1,6 +1,6 @@
 //! DTCP, without sockets, clock or kernel: bytes and instants go in, actions come out.
 //!
-//! Comments in the code say what of it is confirmed by public implementations and what is this project's decision.
+//! Comments mark what is confirmed by public implementations and what is this project's decision.
 
 mod address;
 mod challenge;

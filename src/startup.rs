@@ -23,8 +23,8 @@ use crate::{advice, logging, shell};
 
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    /// There is no kernel that could make a tunnel.
+pub enum StartError {
+    /// No kernel but FreeBSD's can make a tunnel.
     #[error("tunnels can be made on FreeBSD only")]
     NotFreeBsd,
     /// No password.

@@ -225,7 +225,9 @@ fn the_debug_log_shows_the_protocol_and_no_secret() {
     let client = rehearse(&folder, &broker, &["-d"]);
     client.wait_for("debug: server: +OK hi");
     let output = stop(client);
-    assert!(output.contains("debug: client: tunnel me ******** tunnelonly"), "{output}");
+    for line in ["client: tunnel me ******** tunnelonly", "client: quit", "server: +OK see you soon."] {
+        assert!(output.contains(&format!("debug: {line}")), "{output}");
+    }
     assert!(!output.contains(PASSWORD), "{output}");
 }
 
@@ -256,7 +258,7 @@ fn resident_kilobytes(pid: u32) -> usize {
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number of kilobytes")
 }
 
-/// How many files a process has open; where that cannot be seen, none.
+/// How many files a process has open; none if that cannot be seen.
 fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }

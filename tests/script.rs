@@ -33,7 +33,7 @@ impl log::Log for Recorder {
     fn flush(&self) {}
 }
 
-/// Has the log recorded from here on, whichever test comes first.
+/// Records the log from the first test on.
 fn record() {
     static START: Once = Once::new();
     START.call_once(|| {
@@ -46,7 +46,7 @@ fn logged(text: &str) -> bool {
     LOG.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(text))
 }
 
-/// A script in a folder of its own, which it finds as `$(dirname "$0")`.
+/// A script in a directory of its own, which it finds as `$(dirname "$0")`.
 struct Script {
     folder: TempDir,
 }

@@ -3,7 +3,7 @@
 /// Why the bytes are not a line of text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// More than [`LineBuffer::LONGEST`] bytes without an end of line.
+    /// More than 1,024 bytes without an end of line.
     #[error("a line of more than {} bytes", LineBuffer::LONGEST)]
     TooLong,
     /// Not UTF-8, or with a NUL.
@@ -26,7 +26,7 @@ impl LineBuffer {
         self.pending.extend_from_slice(bytes);
     }
 
-    /// The next whole line without its CR LF or LF, or what is wrong with it. After an error the stream is of no use.
+    /// The next whole line without its CR LF or LF. After an error the stream is of no use.
     pub(crate) fn next_line(&mut self) -> Option<Result<String, LineError>> {
         let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') else {
             return (without_cr(&self.pending).len() > Self::LONGEST).then_some(Err(LineError::TooLong));

@@ -77,7 +77,7 @@ struct Words<'a> {
 }
 
 impl Offer {
-    /// Reads the words after `+OK`. Beside the offer come the words that were ignored, cleaned.
+    /// Reads the words after `+OK`. Returns the offer, and the words that were ignored, cleaned.
     pub fn read(words: &[String], request: Request) -> Result<(Self, Vec<String>), OfferError> {
         let [me, her, rest @ ..] = words else { return Err(OfferError::NoOuterAddresses) };
         let (her, port_of_her) = match her.split_once(':') {
@@ -131,7 +131,7 @@ impl<'a> Words<'a> {
             [(_, me6), (_, her6), ..] if me6 == her6 => Err(OfferError::SameInnerAddress(me6)),
             [(_, me6), (_, her6), ..] => Ok(Some(Ends { local: me6, remote: her6 })),
             _ if tunnel_type == TunnelType::Host => Err(OfferError::NoInnerAddresses),
-            // One alone tells nothing.
+            // One address alone may be either end's.
             _ => {
                 self.ignored.extend(self.addresses.iter().map(|(word, _)| *word));
                 Ok(None)

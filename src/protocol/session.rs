@@ -116,7 +116,7 @@ pub enum Reason {
     },
 }
 
-/// What is expected next. Each state but the last two has its time limit, the session's deadline.
+/// The next thing to happen. The server has a time limit in the first two states and for each answer to a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     AwaitingGreeting,

@@ -3,7 +3,7 @@
 /// The longest piece of the server's text that is logged, in characters.
 pub(crate) const LONGEST: usize = 200;
 
-/// Replaces what could disturb a terminal or forge a line of the log, and cuts what is too long.
+/// Replaces characters that could disturb a terminal or forge a line of the log, and cuts a text that is too long.
 pub(crate) fn clean(text: &str) -> String {
     let mut cleaned: String =
         text.chars().take(LONGEST).map(|c| if is_harmless(c) { c } else { '?' }).collect();

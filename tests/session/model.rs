@@ -86,7 +86,7 @@ pub(crate) enum Seen {
     Closed(Reason),
 }
 
-/// What is on the wire.
+/// Something on the wire.
 enum Event {
     ToClient(&'static str),
     ToServer(String),
