@@ -66,7 +66,7 @@ impl Nodes {
 
     pub(super) fn free_port(&self) -> u16 {
         let is_free = |port: &u16| !self.is_taken(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, *port));
-        (FIRST_EPHEMERAL_PORT..).find(is_free).unwrap_or(FIRST_EPHEMERAL_PORT)
+        (FIRST_EPHEMERAL_PORT..=u16::MAX).find(is_free).unwrap_or(FIRST_EPHEMERAL_PORT)
     }
 
     pub(super) fn shut_down_ksocket(&mut self, node: &InterfaceName) {
