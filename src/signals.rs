@@ -32,21 +32,28 @@ const WATCHED: &[(i32, Signal)] = &[
     (SIGCHLD, Signal::Child),
 ];
 
-/// The signals of this process, from its making to its drop.
-pub struct Signals {
+/// Signals of this process and their meanings `S`, from its making to its drop.
+pub struct Signals<S = Signal> {
     /// One byte comes for each signal; which one it was, the flags say.
     woken: UnixStream,
-    flags: Vec<(Signal, Arc<AtomicBool>)>,
+    flags: Vec<(S, Arc<AtomicBool>)>,
     registered: Vec<SigId>,
 }
 
 impl Signals {
     /// Takes over the signals that the program knows.
     pub fn watch() -> io::Result<Self> {
+        Self::of(WATCHED)
+    }
+}
+
+impl<S: Copy> Signals<S> {
+    /// Takes over the signals with these numbers.
+    pub(crate) fn of(watched: &[(i32, S)]) -> io::Result<Self> {
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         let mut signals = Self { woken, flags: Vec::new(), registered: Vec::new() };
-        for &(number, signal) in WATCHED {
+        for &(number, signal) in watched {
             let flag = Arc::new(AtomicBool::new(false));
             signals.registered.push(signal_hook::flag::register(number, Arc::clone(&flag))?);
             signals.registered.push(signal_hook::low_level::pipe::register(number, wake.try_clone()?)?);
@@ -61,16 +68,16 @@ impl Signals {
     }
 
     /// The signals since the last call.
-    pub fn take(&mut self) -> Vec<Signal> {
+    pub fn take(&mut self) -> Vec<S> {
         let mut bytes = [0; 64];
         // First the bytes, then the flags: what comes between the two is found again the next time.
         while self.woken.read(&mut bytes).is_ok_and(|length| length == bytes.len()) {}
-        let raised = |(_, flag): &&(Signal, Arc<AtomicBool>)| flag.swap(false, Ordering::SeqCst);
+        let raised = |(_, flag): &&(S, Arc<AtomicBool>)| flag.swap(false, Ordering::SeqCst);
         self.flags.iter().filter(raised).map(|(signal, _)| *signal).collect()
     }
 }
 
-impl Drop for Signals {
+impl<S> Drop for Signals<S> {
     fn drop(&mut self) {
         for id in self.registered.drain(..) {
             signal_hook::low_level::unregister(id);
