@@ -132,7 +132,7 @@ fn play(act: &Act, broker: &mut Actor, port: u16, programs: &Programs, directory
     client.process.signal(Signal::SIGHUP);
     see_quit(act, &script, &mut client, broker);
     see_login(act, &mut client, broker);
-    client.see("command", act.connect);
+    client.see("command", act.address);
     client.see("command", &format!("{script} up {}", act.facts));
     see_ping(&mut client, broker);
 
