@@ -1,9 +1,9 @@
-# For BSD make and GNU make alike.
+# Works with BSD make and GNU make.
 #
 # make			builds the program
-# make install		puts everything where the FreeBSD port puts it, below DESTDIR and PREFIX
-# make uninstall	removes that again, and nothing else
-# make freebsd		on Linux: builds and checks all that runs on FreeBSD
+# make install		installs the same files as the FreeBSD port, under DESTDIR and PREFIX
+# make uninstall	removes the installed files
+# make freebsd		cross-builds and checks everything for FreeBSD on Linux
 
 PREFIX ?= /usr/local
 DESTDIR ?=

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The first wait.
 pub const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait, before the jitter.
-pub const LONGEST: Duration = Duration::from_secs(300);
+pub const LONGEST: Duration = Duration::from_mins(5);
 /// How far a wait may be off, to either side, as a part of it.
 const JITTER: f64 = 0.2;
 

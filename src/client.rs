@@ -1,76 +1,145 @@
 //! The client: the only loop. It waits for the socket, signals, timers, the script and the kernel, feeds the session,
-//! and carries out what that asks for.
+//! and carries out the session's actions.
+//!
+//! # Phases
+//!
+//! The client is in one phase at a time. An event takes the phase and returns the next one.
+//!
+//! | phase | event | what is done | next phase |
+//! | --- | --- | --- | --- |
+//! | resolving | addresses found | connect to the first | connecting |
+//! | | no address | | *failed* |
+//! | connecting | connected | begin a session | session |
+//! | | refused, or 30 s are over | connect to the next address, if there is one | connecting, or *failed* |
+//! | session | a tunnel is offered | make or change the tunnel, run `up`, ping | session |
+//! | | the server refuses, its offer is bad, or the kernel refuses the tunnel | send `quit` | leaving |
+//! | | the server closes or does not answer, or this host has lost its address | run `down` | *failed* |
+//! | | SIGHUP, SIGTERM | send `quit`, run `down` | leaving |
+//! | leaving | the server closes, or 2 s are over | | as decided: resolving, *failed* or ending |
+//! | waiting | the wait is over, or SIGHUP | look up the server | resolving |
+//! | | this host gets an address | shorten the wait, unless it follows a refusal | waiting |
+//! | ending | no script runs any more | remove the tunnel | the end |
+//!
+//! *Failed* is waiting with `-l`, unless it is of no use to try again, and ending otherwise. SIGHUP starts again from
+//! connecting, too; in resolving the login is about to come anyway. In all phases without a connection SIGTERM leads to
+//! ending.
+//!
+//! After `quit` the client waits for the server to close: KAME's server answers `quit` first, then removes its end of
+//! the tunnel, then closes. A login in between would find the old tunnel in the way of the new one.
+//!
+//! # The five seconds of a shutdown
+//!
+//! The program promises to end within five seconds of SIGTERM. Server and scripts have their shares side by side:
+//!
+//! | share | for |
+//! | --- | --- |
+//! | 0 to 2 s | the server, to close after `quit` ([`QUIT_TIMEOUT`]) |
+//! | 0 to 2 s | a run of the script that is under way; it gets SIGTERM after 1.5 s, SIGKILL after 2 s |
+//! | then to 4 s | `down`, which may have waited for that run; it gets SIGTERM after 3.5 s, SIGKILL after 4 s |
+//! | 4 to 5 s | the kernel, to remove the tunnel, and a slow host |
+//!
+//! `down` starts when `quit` is sent, so that a server that never closes costs it nothing.
 
+mod connect;
 mod connection;
 mod failure;
+mod session;
 mod status;
 mod wait;
 
 use std::collections::VecDeque;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ffi::route_socket::{AddressChange, RouteSocket};
-use log::{debug, error, info, warn};
+use log::{error, info, warn};
 
 use crate::backoff::{self, Backoff};
 use crate::exit::Exit;
 use crate::lookup::Lookup;
-use crate::options::Options;
-use crate::protocol::{Action, Login, Offer, Reason, Session};
-use crate::script::{Facts, Runner, State};
+use crate::protocol::{Login, Offer, Session};
+use crate::script::{Parameters, Runner};
 use crate::signals::{Signal, Signals};
-use crate::tunnel::Tunnel;
-use connection::{Connection, Received};
-pub(crate) use failure::exit_of_tunnel;
+use crate::tunnel::{Settings, Tunnel};
+use connection::{Attempt, Connection};
 pub use failure::{Failure, Severity};
 use wait::Source;
 
-/// The wait after a refused login, where one has worked before.
-pub const REFUSAL_WAIT: Duration = Duration::from_secs(300);
+/// How long an attempt to connect may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the server may take to close the connection after `quit`.
+pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The wait after a refused login if one has worked before.
+pub const REFUSAL_WAIT: Duration = Duration::from_mins(5);
 /// How long a tunnel must have held for the next wait to be a short one.
-pub const HELD: Duration = Duration::from_secs(60);
-/// How long this host may be without the address that the connection has here: a DHCP client that begins anew removes
+pub const HELD: Duration = Duration::from_mins(1);
+/// How long this host may be without the address of its end of the connection: a DHCP client that starts again removes
 /// an address only to set it again.
 pub const ADDRESS_GRACE: Duration = Duration::from_secs(2);
-/// So long after it came up, a tunnel may be without a usable address; a keepalive that fails then is nothing to tell.
-const SETTLING: Duration = Duration::from_secs(5);
 
-/// What the client is at.
+/// What the client is to do.
+pub struct Plan {
+    /// The tunnel, and the server's name or IPv4 address.
+    pub tunnel: Settings,
+    /// The server's TCP port.
+    pub port: u16,
+    /// The account, and the request.
+    pub login: Rc<Login>,
+    /// Whether to try again after a failure.
+    pub reconnect: bool,
+}
+
 enum Phase {
     /// Looking up the server's name.
     Resolving(Lookup),
-    /// Connecting, logging in, or up.
-    Session(Box<Attempt>),
+    /// Connecting to one of the server's addresses.
+    Connecting(Connecting),
+    /// Logging in, or up.
+    Session(Box<Active>),
+    /// `quit` has been sent: the server is to close the connection.
+    Leaving(Box<Leaving>),
     /// Waiting for the next attempt.
     Waiting { until: Instant, severity: Severity },
-    /// Waiting for the script alone, before it ends.
+    /// Waiting for the script alone, before the program ends.
     Ending(Exit),
 }
 
-/// A connection, its session, and the addresses to try if it does not come about.
-struct Attempt {
+struct Connecting {
+    attempt: Attempt,
+    deadline: Instant,
+    /// The addresses to try next.
+    remaining: VecDeque<Ipv4Addr>,
+}
+
+/// A connection and its session.
+struct Active {
     connection: Connection,
     session: Session,
-    timer: Option<Instant>,
-    rest: VecDeque<Ipv4Addr>,
     up: Option<Up>,
-    /// Given up then, since this host has lost the connection's own end.
+    /// When to give up, if this host has lost the connection's local address.
     orphaned: Option<Instant>,
 }
 
 /// A tunnel that is up.
 struct Up {
     since: Instant,
-    facts: Facts,
+    parameters: Parameters,
     offer: Offer,
 }
 
-/// What is to come after a session that is being ended.
+struct Leaving {
+    connection: Connection,
+    /// It still reads, for the debug log.
+    session: Session,
+    until: Instant,
+    next: Next,
+}
+
+/// What follows a session.
 enum Next {
-    /// As after a failure.
+    /// An attempt that has failed.
     Failure(Failure),
     /// A new login, at once.
     LogIn,
@@ -80,354 +149,227 @@ enum Next {
 
 /// The client of one server.
 pub struct Client<'k> {
-    options: &'k Options,
-    login: Rc<Login>,
+    plan: Plan,
     tunnel: Tunnel<'k>,
     scripts: Runner,
-    signals: Signals,
+    signals: &'k mut Signals,
     /// Reports of this host's own addresses, if the kernel gives them.
     routes: Option<RouteSocket>,
     backoff: Backoff,
-    phase: Phase,
-    /// What the client was last found to be at, and since when.
+    /// The state that was seen last, and since when.
     state: &'static str,
     since: SystemTime,
-    /// Decided while a session still runs.
-    next: Option<Next>,
     /// How many logins have worked.
     logins: u64,
 }
 
 impl<'k> Client<'k> {
-    /// A client that begins by looking up its server.
+    /// A client, which [`Client::run`] starts.
     pub fn new(
-        options: &'k Options,
-        login: Login,
+        plan: Plan,
         tunnel: Tunnel<'k>,
         scripts: Runner,
-        signals: Signals,
+        signals: &'k mut Signals,
         routes: Option<RouteSocket>,
-    ) -> io::Result<Self> {
-        Ok(Self {
-            options,
-            login: Rc::new(login),
+    ) -> Self {
+        Self {
+            plan,
             tunnel,
             scripts,
             signals,
             routes,
             backoff: Backoff::default(),
-            phase: Phase::Resolving(Lookup::start(&options.server)?),
             state: "",
             since: SystemTime::now(),
-            next: None,
             logins: 0,
-        })
-    }
-
-    /// Runs until the program is to end, and takes the tunnel away.
-    pub fn run(&mut self) -> Exit {
-        loop {
-            if let Phase::Ending(exit) = self.phase
-                && self.scripts.is_idle()
-            {
-                self.tunnel.take_down();
-                return exit;
-            }
-            match self.wait() {
-                Ok(ready) => self.handle(&ready, Instant::now()),
-                Err(errno) => {
-                    error!("cannot wait for events: {errno}");
-                    self.tunnel.take_down();
-                    return Exit::OsError;
-                }
-            }
-            self.note_state();
         }
     }
 
+    /// Runs until the program is to end, and removes the tunnel.
+    pub fn run(&mut self) -> Exit {
+        let phase = self.look_up(Instant::now());
+        self.run_from(phase)
+    }
+
+    fn run_from(&mut self, mut phase: Phase) -> Exit {
+        let exit = loop {
+            self.note_state(&phase);
+            match phase {
+                Phase::Ending(exit) if self.scripts.is_idle() => break exit,
+                _ => {}
+            }
+            match self.wait(&phase) {
+                Ok(ready) => phase = self.handle(phase, &ready, Instant::now()),
+                Err(errno) => {
+                    error!("cannot wait for events: {errno}");
+                    break Exit::OsError;
+                }
+            }
+        };
+        self.tunnel.take_down();
+        exit
+    }
+
     /// Remembers since when the state is what it is.
-    fn note_state(&mut self) {
-        let state = self.state();
+    fn note_state(&mut self, phase: &Phase) {
+        let state = phase.state();
         if state != self.state {
             (self.state, self.since) = (state, SystemTime::now());
         }
     }
 
-    fn handle(&mut self, ready: &[Source], now: Instant) {
+    fn handle(&mut self, mut phase: Phase, ready: &[Source], now: Instant) -> Phase {
         for source in ready {
-            match source {
-                Source::Signals => self.handle_signals(now),
-                Source::Lookup => self.handle_lookup(now),
-                Source::Socket => self.handle_socket(now),
-                Source::Script => self.scripts.handle_output(),
-                Source::Addresses => self.handle_addresses(now),
-            }
+            phase = match source {
+                Source::Signals => self.handle_signals(phase, now),
+                Source::Lookup => self.handle_lookup(phase, now),
+                Source::Socket => self.handle_socket(phase, now),
+                Source::Script => {
+                    self.scripts.handle_output();
+                    phase
+                }
+                Source::Addresses => self.handle_addresses(phase, now),
+            };
         }
         self.scripts.handle_timer(now);
-        self.handle_timer(now);
+        self.handle_timer(phase, now)
     }
 
-    fn handle_timer(&mut self, now: Instant) {
-        match &mut self.phase {
-            Phase::Session(attempt) if attempt.orphaned.is_some_and(|instant| instant <= now) => {
-                let own = attempt.connection.own().unwrap_or(Ipv4Addr::UNSPECIFIED);
-                let actions = attempt.session.handle_close(Reason::AddressGone(own));
-                self.carry_out(actions, now);
+    fn handle_timer(&mut self, phase: Phase, now: Instant) -> Phase {
+        if phase.timer().is_none_or(|instant| instant > now) {
+            return phase;
+        }
+        match phase {
+            Phase::Connecting(Connecting { attempt, remaining, .. }) => {
+                self.connect(remaining, Some(attempt.failure(ErrorKind::TimedOut.into())), now)
             }
-            Phase::Session(attempt) if attempt.timer.is_some_and(|timer| timer <= now) => {
-                let actions = attempt.session.handle_timer(now);
-                self.carry_out(actions, now);
-            }
-            Phase::Waiting { until, .. } if *until <= now => self.look_up(now),
-            _ => {}
+            Phase::Session(active) => self.handle_session_timer(active, now),
+            Phase::Leaving(leaving) => self.go_on(leaving.next, now),
+            Phase::Waiting { .. } => self.look_up(now),
+            Phase::Resolving(_) | Phase::Ending(_) => phase,
         }
     }
 
-    fn handle_signals(&mut self, now: Instant) {
+    fn handle_signals(&mut self, mut phase: Phase, now: Instant) -> Phase {
         for signal in self.signals.take() {
             match signal {
-                Signal::Stop => self.stop(now),
-                Signal::LogInAgain => self.log_in_again(now),
-                Signal::Tell => info!("{}", self.status(now)),
+                Signal::Stop(name) => {
+                    info!("shutting down on {name}");
+                    phase = self.stop(phase, now);
+                }
+                Signal::LogInAgain => phase = self.log_in_again(phase, now),
+                Signal::LogStatus => info!("{}", self.status(&phase, now)),
                 Signal::Child => self.scripts.handle_child(now),
             }
         }
+        phase
     }
 
-    fn stop(&mut self, now: Instant) {
-        info!("told to end");
+    fn stop(&mut self, phase: Phase, now: Instant) -> Phase {
         self.scripts.hurry(now);
-        match self.phase {
-            Phase::Session(_) => self.quit(Next::Stop, now),
-            Phase::Ending(_) => {}
-            Phase::Resolving(_) | Phase::Waiting { .. } => self.phase = Phase::Ending(Exit::Ok),
+        self.interrupt(phase, Next::Stop, now)
+    }
+
+    fn log_in_again(&mut self, phase: Phase, now: Instant) -> Phase {
+        match &phase {
+            // The login is about to come, or none any more.
+            Phase::Resolving(_) | Phase::Ending(_) => return phase,
+            Phase::Leaving(leaving) if matches!(leaving.next, Next::Stop) => return phase,
+            _ => info!("SIGHUP: logging in again"),
+        }
+        self.interrupt(phase, Next::LogIn, now)
+    }
+
+    /// Does something else than the phase would lead to, but leaves a server first.
+    fn interrupt(&mut self, phase: Phase, next: Next, now: Instant) -> Phase {
+        match phase {
+            Phase::Session(active) => self.leave(*active, next, now),
+            Phase::Leaving(leaving) => Phase::Leaving(Box::new(Leaving { next, ..*leaving })),
+            Phase::Resolving(_) | Phase::Connecting(_) | Phase::Waiting { .. } => self.go_on(next, now),
+            Phase::Ending(_) => phase,
         }
     }
 
-    fn log_in_again(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Session(_) if !matches!(self.next, Some(Next::Stop)) => {
-                info!("logging in again");
-                self.quit(Next::LogIn, now);
-            }
-            Phase::Waiting { .. } => {
-                info!("logging in again");
-                self.backoff.reset();
-                self.look_up(now);
-            }
-            // It is about to log in, or to end.
-            Phase::Session(_) | Phase::Resolving(_) | Phase::Ending(_) => {}
-        }
-    }
-
-    /// Ends the session politely.
-    fn quit(&mut self, next: Next, now: Instant) {
-        self.next = Some(next);
-        if let Phase::Session(attempt) = &mut self.phase {
-            let actions = attempt.session.quit(now);
-            self.carry_out(actions, now);
-        }
-    }
-
-    fn handle_addresses(&mut self, now: Instant) {
-        let Some(routes) = &mut self.routes else { return };
+    fn handle_addresses(&mut self, mut phase: Phase, now: Instant) -> Phase {
+        let Some(routes) = &mut self.routes else { return phase };
         let changes = routes.changes().unwrap_or_else(|cause| {
             warn!("cannot read how this host's addresses changed: {cause}");
             Vec::new()
         });
         for change in changes {
-            match (change, &mut self.phase) {
-                (AddressChange::Removed(address), Phase::Session(attempt))
-                    if attempt.connection.own() == Some(address) =>
+            match (change, &mut phase) {
+                (AddressChange::Removed(address), Phase::Session(active))
+                    if address == active.connection.local() =>
                 {
-                    attempt.orphaned = Some(now + ADDRESS_GRACE);
+                    active.orphaned = Some(now + ADDRESS_GRACE);
                 }
-                (AddressChange::Added(address), Phase::Session(attempt))
-                    if attempt.connection.own() == Some(address) =>
+                (AddressChange::Added(address), Phase::Session(active))
+                    if address == active.connection.local() =>
                 {
-                    attempt.orphaned = None;
+                    active.orphaned = None;
                 }
-                // What it waits for may have come.
+                // It may be the address that the attempt lacked.
                 (AddressChange::Added(_), Phase::Waiting { until, severity: Severity::Passing }) => {
                     *until = (*until).min(now + backoff::FIRST);
                 }
                 _ => {}
             }
         }
+        phase
     }
 
-    /// The name is looked up anew at every attempt: the broker may have moved.
-    fn look_up(&mut self, now: Instant) {
-        match Lookup::start(&self.options.server) {
-            Ok(lookup) => self.phase = Phase::Resolving(lookup),
-            Err(error) => self.fail(&self.no_address(error), now),
-        }
-    }
-
-    fn no_address(&self, error: io::Error) -> Failure {
-        Failure::NoAddress { server: self.options.server.clone(), error }
-    }
-
-    fn handle_lookup(&mut self, now: Instant) {
-        // The phase that is put in its place is left again at once.
-        match std::mem::replace(&mut self.phase, Phase::Ending(Exit::Software)) {
-            Phase::Resolving(lookup) => match lookup.finish() {
-                Ok(addresses) => self.connect(addresses.into(), None, now),
-                Err(error) => self.fail(&self.no_address(error), now),
-            },
-            other => self.phase = other,
-        }
-    }
-
-    /// Tries the next address; where there is none left, the attempt has failed as the last address did.
-    fn connect(&mut self, mut rest: VecDeque<Ipv4Addr>, mut last: Option<Failure>, now: Instant) {
-        while let Some(address) = rest.pop_front() {
-            if let Some(failure) = last {
-                info!("{failure}");
-            }
-            let address = SocketAddrV4::new(address, self.options.port);
-            match Connection::open(address) {
-                Ok(connection) => return self.begin(connection, rest, now),
-                Err(error) => last = Some(Failure::NoConnection { address, error }),
-            }
-        }
-        let failure = last.unwrap_or_else(|| self.no_address(io::Error::other("it has no IPv4 address")));
-        self.fail(&failure, now);
-    }
-
-    fn begin(&mut self, connection: Connection, rest: VecDeque<Ipv4Addr>, now: Instant) {
-        let (session, actions) = Session::new(Rc::clone(&self.login), now);
-        let attempt = Attempt { connection, session, timer: None, rest, up: None, orphaned: None };
-        self.phase = Phase::Session(Box::new(attempt));
-        self.carry_out(actions, now);
-    }
-
-    fn handle_socket(&mut self, now: Instant) {
-        let Phase::Session(attempt) = &mut self.phase else { return };
-        if attempt.connection.own().is_none() {
-            match attempt.connection.finish() {
-                Ok(own) => {
-                    info!("connected to {} from {own}", attempt.connection.peer());
-                    let actions = attempt.session.handle_connected(own, now);
-                    self.carry_out(actions, now);
-                }
-                Err(error) => {
-                    let address = attempt.connection.peer();
-                    self.end_session(Failure::NoConnection { address, error }, now);
-                }
-            }
-            return;
-        }
-        let mut buffer = [0; 4096];
-        let actions = match attempt.connection.receive(&mut buffer) {
-            Received::Nothing => return,
-            Received::Bytes(length) => attempt.session.handle_bytes(&buffer[..length], now),
-            Received::Closed => attempt.session.handle_close(Reason::Closed),
-            Received::Broken(error) => attempt.session.handle_close(Reason::Broken(error.to_string())),
-        };
-        self.carry_out(actions, now);
-    }
-
-    fn carry_out(&mut self, actions: Vec<Action>, now: Instant) {
-        for action in actions {
-            let Phase::Session(attempt) = &mut self.phase else { return };
-            match action {
-                Action::SetTimer(instant) => attempt.timer = Some(instant),
-                Action::Heard(line) => debug!("server: {line}"),
-                Action::Notice(text) => info!("{text}"),
-                Action::KeepNatOpen => self.keep_nat_open(now),
-                Action::Send(command) => {
-                    debug!("client: {}", command.masked());
-                    if let Err(error) = attempt.connection.send(&command.line()) {
-                        let actions = attempt.session.handle_close(Reason::Broken(error.to_string()));
-                        return self.carry_out(actions, now);
-                    }
-                }
-                Action::MakeTunnel(offer) => {
-                    if let Err(failure) = self.make_tunnel(&offer, now) {
-                        return self.quit(Next::Failure(failure), now);
-                    }
-                }
-                Action::Close(reason) => return self.end_session(reason.into(), now),
-            }
-        }
-    }
-
-    fn make_tunnel(&mut self, offer: &Offer, now: Instant) -> Result<(), Failure> {
-        let Phase::Session(attempt) = &mut self.phase else { return Ok(()) };
-        self.logins += 1;
-        let own = attempt.connection.own().unwrap_or(Ipv4Addr::UNSPECIFIED);
-        self.tunnel.bring_up(own, offer)?;
-        let Some(interface) = self.tunnel.interface() else { return Ok(()) };
-        let facts = Facts::new(self.options, own, offer, interface);
-        self.scripts.run(State::Up, &facts, now);
-        attempt.up = Some(Up { since: now, facts, offer: offer.clone() });
-        Ok(())
-    }
-
-    fn keep_nat_open(&mut self, now: Instant) {
-        let Err(cause) = self.tunnel.send_echo(0, false) else { return };
-        let Phase::Session(attempt) = &self.phase else { return };
-        if attempt.up.as_ref().is_some_and(|up| now.duration_since(up.since) < SETTLING) {
-            debug!("cannot send through the tunnel yet: {cause}");
-        } else {
-            warn!("cannot keep the NAT's mapping open: {cause}");
-        }
-    }
-
-    /// The session is over, for this reason unless another was decided before.
-    fn end_session(&mut self, failure: Failure, now: Instant) {
-        let Phase::Session(attempt) = std::mem::replace(&mut self.phase, Phase::Ending(Exit::Software))
-        else {
-            return;
-        };
-        let Attempt { up, rest, connection, .. } = *attempt;
-        if let Some(up) = up {
-            self.scripts.run(State::Down, &up.facts, now);
-            if now.duration_since(up.since) >= HELD {
+    /// After a session.
+    fn go_on(&mut self, next: Next, now: Instant) -> Phase {
+        match next {
+            Next::Stop => Phase::Ending(Exit::Ok),
+            Next::LogIn => {
                 self.backoff.reset();
+                self.look_up(now)
             }
-        }
-        match self.next.take() {
-            Some(Next::Stop) => self.phase = Phase::Ending(Exit::Ok),
-            Some(Next::LogIn) => {
-                self.backoff.reset();
-                self.look_up(now);
-            }
-            Some(Next::Failure(failure)) => self.fail(&failure, now),
-            None if connection.own().is_none() => {
-                self.connect(rest, Some(unconnected(failure, &connection)), now);
-            }
-            None => self.fail(&failure, now),
+            Next::Failure(failure) => self.fail(&failure, now),
         }
     }
 
-    /// An attempt has failed: what comes next depends on why, and on whether to come back at all.
-    fn fail(&mut self, failure: &Failure, now: Instant) {
-        error!("{failure}");
+    /// An attempt or a session has failed: the next phase depends on why, and on whether to try again at all.
+    fn fail(&mut self, failure: &Failure, now: Instant) -> Phase {
+        error!("{}", failure.report());
         let severity = failure.severity();
         let last = match severity {
             Severity::Final => true,
             Severity::Refusal => self.logins == 0,
             Severity::Passing => false,
         };
-        if last || !self.options.reconnect {
-            self.phase = Phase::Ending(failure.exit());
-            return;
+        if last || !self.plan.reconnect {
+            return Phase::Ending(failure.into());
         }
         let wait = if severity == Severity::Refusal { REFUSAL_WAIT } else { self.backoff.next_wait() };
         info!("trying again in {:.1} s", wait.as_secs_f64());
-        self.phase = Phase::Waiting { until: now + wait, severity };
+        Phase::Waiting { until: now + wait, severity }
     }
 }
 
-/// A session that ended before there was a connection tells which address it was.
-fn unconnected(failure: Failure, connection: &Connection) -> Failure {
-    match failure {
-        Failure::Session(Reason::NoConnection) => {
-            Failure::NoConnection { address: connection.peer(), error: io::ErrorKind::TimedOut.into() }
+impl Phase {
+    /// When this phase is to be left, or its session's timer is due.
+    fn timer(&self) -> Option<Instant> {
+        match self {
+            Self::Connecting(connecting) => Some(connecting.deadline),
+            Self::Session(active) => [active.session.timer(), active.orphaned].into_iter().flatten().min(),
+            Self::Leaving(leaving) => Some(leaving.until),
+            Self::Waiting { until, .. } => Some(*until),
+            Self::Resolving(_) | Self::Ending(_) => None,
         }
-        other => other,
+    }
+
+    /// The state in a few words, for the status line.
+    fn state(&self) -> &'static str {
+        match self {
+            Self::Resolving(_) => "looking up the server",
+            Self::Connecting(_) => "connecting",
+            Self::Session(active) => active.session.state(),
+            Self::Leaving(_) => "leaving",
+            Self::Waiting { .. } => "waiting",
+            Self::Ending(_) => "ending",
+        }
     }
 }
 

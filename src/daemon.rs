@@ -8,66 +8,53 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::exit::Exit;
-
-/// How often a pid file is opened anew because its last owner removed it meanwhile.
+/// How often a pid file is opened again because its last owner removed it meanwhile.
 const ATTEMPTS: u32 = 10;
 
 /// Why the program cannot be a daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// Another process holds the lock on the pid file.
-    #[error("dtcpclient is running already{}: it holds {}: stop it, or name another file with -f", pid_of(*holder), path.display())]
+    #[error("dtcpclient is running already{}: it holds {}", pid_of(*holder), path.display())]
     Running {
         /// The pid file.
         path: PathBuf,
-        /// What the file says: normally the pid of the process that holds it.
+        /// The number in the file: normally the pid of the process that holds it.
         holder: Option<u32>,
     },
     /// The pid file cannot be made or written.
-    #[error("cannot make the pid file {}: {error}: name another file with -f", path.display())]
+    #[error("cannot make the pid file {}", path.display())]
     PidFile {
         /// The pid file.
         path: PathBuf,
-        /// What the system said.
-        error: io::Error,
+        /// The system's error.
+        source: io::Error,
     },
     /// daemon(3) failed.
-    #[error("cannot detach from the terminal: {0}")]
-    Detach(Errno),
+    #[error("cannot detach from the terminal")]
+    Detach(#[source] Errno),
 }
 
 fn pid_of(holder: Option<u32>) -> String {
     holder.map(|pid| format!(" as process {pid}")).unwrap_or_default()
 }
 
-impl DaemonError {
-    /// The exit status that says it.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Running { .. } => Exit::TempFail,
-            Self::PidFile { .. } => Exit::CantCreate,
-            Self::Detach(_) => Exit::OsError,
-        }
-    }
-}
-
 /// Detaches from the terminal: from here on this is another process, without the other's standard streams.
-pub fn detach() -> Result<(), DaemonError> {
+pub(crate) fn detach() -> Result<(), DaemonError> {
     nix::unistd::daemon(false, false).map_err(DaemonError::Detach)
 }
 
 /// A pid file, locked for as long as this lives, and then removed.
 #[derive(Debug)]
-pub struct PidFile {
+pub(crate) struct PidFile {
     path: PathBuf,
     file: Flock<File>,
 }
 
 impl PidFile {
-    /// Opens and locks the pid file, and takes over one that nobody holds. What it says stays until [`PidFile::write`].
-    pub fn lock(path: &Path) -> Result<Self, DaemonError> {
-        let failed = |error| DaemonError::PidFile { path: path.to_owned(), error };
+    /// Opens and locks the pid file, also one that a killed process left. [`PidFile::write`] replaces its content.
+    pub(crate) fn lock(path: &Path) -> Result<Self, DaemonError> {
+        let failed = |source| DaemonError::PidFile { path: path.to_owned(), source };
         for _ in 0..ATTEMPTS {
             let file = OpenOptions::new()
                 .read(true)
@@ -91,8 +78,8 @@ impl PidFile {
     }
 
     /// Writes the pid of this process. Anyone may read the file, whatever the umask.
-    pub fn write(&mut self) -> Result<(), DaemonError> {
-        self.try_write().map_err(|error| DaemonError::PidFile { path: self.path.clone(), error })
+    pub(crate) fn write(&mut self) -> Result<(), DaemonError> {
+        self.try_write().map_err(|source| DaemonError::PidFile { path: self.path.clone(), source })
     }
 
     fn try_write(&mut self) -> io::Result<()> {
@@ -102,7 +89,7 @@ impl PidFile {
     }
 }
 
-/// The lock goes with the file's closing, after it has been removed.
+/// The file is removed before it is closed, which ends the lock.
 impl Drop for PidFile {
     fn drop(&mut self) {
         if is_still(&self.file, &self.path) {
@@ -130,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_holds_our_pid_can_be_read_by_all_and_goes_with_us() {
+    fn the_file_holds_our_pid_can_be_read_by_all_and_is_removed_with_us() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
         let mut pid_file = PidFile::lock(&path).unwrap();
@@ -162,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_an_error_that_names_the_file() {
+    fn a_missing_directory_is_an_error_that_names_the_file() {
         let error = PidFile::lock(Path::new("/nowhere/pid")).unwrap_err();
         assert!(error.to_string().starts_with("cannot make the pid file /nowhere/pid"), "{error}");
     }

@@ -1,8 +1,16 @@
-//! Exit statuses, after sysexits(3).
+//! Exit statuses, after sysexits(3), and which error has which.
 
 use std::process::ExitCode;
 
-/// Why the program ends, as its exit status says it.
+use crate::client::Failure;
+use crate::daemon::DaemonError;
+use crate::password::PasswordError;
+use crate::protocol::Reason;
+use crate::script::ScriptError;
+use crate::startup::StartError;
+use crate::tunnel;
+
+/// Why the program ends, as an exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -63,5 +71,84 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+impl From<&StartError> for Exit {
+    fn from(error: &StartError) -> Self {
+        match error {
+            StartError::NotFreeBsd => Self::Unavailable,
+            StartError::Resources(_) | StartError::Daemon(DaemonError::Detach(_)) => Self::OsError,
+            StartError::Password(error) => error.into(),
+            StartError::Script(ScriptError::Missing { .. }) => Self::NoInput,
+            StartError::Script(ScriptError::NotExecutable(_) | ScriptError::Writable(_)) => Self::Config,
+            StartError::Daemon(DaemonError::Running { .. }) => Self::TempFail,
+            StartError::Daemon(DaemonError::PidFile { .. }) => Self::CantCreate,
+            StartError::Tunnel(error) => error.into(),
+        }
+    }
+}
+
+impl From<&PasswordError> for Exit {
+    fn from(error: &PasswordError) -> Self {
+        match error {
+            PasswordError::Unreadable { .. }
+            | PasswordError::NoTerminal { .. }
+            | PasswordError::Terminal(_)
+            | PasswordError::Empty
+            | PasswordError::NotUtf8
+            | PasswordError::Interrupted => Self::NoInput,
+            PasswordError::NotAFile(_) | PasswordError::Writable(_) | PasswordError::BadLine { .. } => {
+                Self::Config
+            }
+        }
+    }
+}
+
+impl From<&Failure> for Exit {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::NoAddress { .. } => Self::NoHost,
+            Failure::NoConnection { .. } | Failure::Closed | Failure::Broken(_) | Failure::AddressGone(_) => {
+                Self::Unavailable
+            }
+            Failure::Session(reason) => reason.into(),
+            Failure::Tunnel(error) => error.into(),
+        }
+    }
+}
+
+impl From<&Reason> for Exit {
+    fn from(reason: &Reason) -> Self {
+        match reason {
+            Reason::NoGreeting
+            | Reason::NoOffer
+            | Reason::NoPong
+            | Reason::ServerError(_)
+            | Reason::UnsupportedTunnelType(_) => Self::Unavailable,
+            Reason::NoChallenge | Reason::BadLine(_) | Reason::BadReply(_) | Reason::BadOffer(_) => {
+                Self::Protocol
+            }
+            Reason::LoginRefused { .. } => Self::NoPermission,
+            Reason::NoTunnelFree(_) => Self::TempFail,
+            Reason::BehindNat { .. } => Self::Config,
+        }
+    }
+}
+
+impl From<&tunnel::Error> for Exit {
+    fn from(error: &tunnel::Error) -> Self {
+        use tunnel::Error;
+        match error {
+            Error::NotPermitted(..) | Error::JailWithoutNetwork | Error::ModuleForbidden(_) => {
+                Self::NoPermission
+            }
+            Error::NoModule(..)
+            | Error::PortInUse(_)
+            | Error::AddressGone(_)
+            | Error::PairInUse(..)
+            | Error::NoRoute(_)
+            | Error::Refused { .. } => Self::OsError,
+        }
     }
 }

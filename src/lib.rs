@@ -1,17 +1,17 @@
 //! dtcpclient: a client of the Dynamic Tunnel Configuration Protocol for FreeBSD.
 //!
 //! Data flows one way: options → client → protocol → offer → tunnel → kernel.
-#![forbid(unsafe_code)]
 
+mod advice;
 pub mod backoff;
 pub mod client;
-pub mod daemon;
+mod daemon;
 mod echo;
 pub mod exit;
 pub mod logging;
-pub mod lookup;
+mod lookup;
 pub mod options;
-pub mod password;
+mod password;
 pub mod prompt;
 pub mod protocol;
 mod report;

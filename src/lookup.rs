@@ -1,4 +1,4 @@
-//! Looking up the server's name beside the loop: the resolver may take minutes, and a signal must not wait for it.
+//! Looks up the server's name in a thread: the resolver may take minutes, and a signal must not wait for it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::thread::{self, JoinHandle};
 
 /// A look-up that is under way in a thread of its own.
-pub struct Lookup {
+pub(crate) struct Lookup {
     /// Closed by the thread when it is done.
     done: UnixStream,
     thread: JoinHandle<io::Result<Vec<Ipv4Addr>>>,
@@ -15,7 +15,7 @@ pub struct Lookup {
 
 impl Lookup {
     /// Starts to look for the IPv4 addresses of `server`.
-    pub fn start(server: &str) -> io::Result<Self> {
+    pub(crate) fn start(server: &str) -> io::Result<Self> {
         let (done, closed_at_end) = UnixStream::pair()?;
         let server = server.to_owned();
         let thread = thread::Builder::new().name("lookup".to_owned()).spawn(move || {
@@ -26,13 +26,13 @@ impl Lookup {
         Ok(Self { done, thread })
     }
 
-    /// What to poll for reading: it is ready when the look-up is done.
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
+    /// To poll for reading: it is ready when the look-up is done.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.done.as_fd()
     }
 
-    /// The addresses, in the resolver's order. Waits for the thread: call it when the look-up is done.
-    pub fn finish(self) -> io::Result<Vec<Ipv4Addr>> {
+    /// The addresses, in the resolver's order. Blocks until the look-up is done.
+    pub(crate) fn finish(self) -> io::Result<Vec<Ipv4Addr>> {
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the look-up failed")))
     }
 }
@@ -67,8 +67,9 @@ mod tests {
         assert_eq!(error.to_string(), "it has no IPv4 address");
     }
 
+    /// No name server is asked for a name that cannot be one.
     #[test]
-    fn a_name_that_does_not_exist_is_an_error() {
-        assert!(Lookup::start("broker.invalid").unwrap().finish().is_err());
+    fn a_name_that_cannot_exist_is_an_error() {
+        assert!(Lookup::start("broker..invalid").unwrap().finish().is_err());
     }
 }

@@ -1,5 +1,4 @@
 //! The program's entry: everything is in the library.
-#![forbid(unsafe_code)]
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -7,9 +6,9 @@ use std::process::ExitCode;
 use dtcpclient::exit::Exit;
 
 fn main() -> ExitCode {
-    // A daemon has no standard error: a panic is told where everything is told.
+    // A daemon has no standard error: a panic goes to the log.
     panic::set_hook(Box::new(|panic| log::error!("internal fault, please report it: {panic}")));
-    // Unwinding takes the tunnel down and the pid file away.
+    // Unwinding removes the tunnel and the pid file.
     let exit = panic::catch_unwind(AssertUnwindSafe(|| dtcpclient::startup::run(std::env::args_os())));
     exit.unwrap_or(Exit::Software).into()
 }

@@ -10,13 +10,13 @@ use nix::fcntl::OFlag;
 use nix::libc;
 use zeroize::Zeroizing;
 
-use crate::exit::Exit;
-use crate::options::Options;
+use crate::options::InputFile;
 use crate::prompt::{self, Answer};
+use crate::report::chain;
 use crate::signals::Signals;
 
 /// A password, wiped from memory when it is dropped.
-pub type Password = Zeroizing<Vec<u8>>;
+pub(crate) type Password = Zeroizing<Vec<u8>>;
 
 /// The largest auth file that is read, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -25,20 +25,20 @@ const LARGEST_FILE: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     /// The auth file cannot be opened or read.
-    #[error("cannot read the auth file {}: {error}", path.display())]
+    #[error("cannot read the auth file {}", path.display())]
     Unreadable {
         /// The auth file.
         path: PathBuf,
-        /// What the system said.
-        error: io::Error,
+        /// The system's error.
+        source: io::Error,
     },
     /// It is a device, a pipe or a directory, or far too large.
-    #[error("the auth file {} is no regular file of at most 1 MiB", .0.display())]
+    #[error("the auth file {} is not a regular file of at most 1 MiB", .0.display())]
     NotAFile(PathBuf),
     /// Others could put passwords of their own into it.
     #[error("the auth file {} may be written by others than its owner: chmod go-w it", .0.display())]
     Writable(PathBuf),
-    /// A line that is not `server:user:password`. What it says is not shown: it may be a password.
+    /// A line that is not `server:user:password`. It is not shown: it may be a password.
     #[error("{}, line {line}: not of the form server:user:password", path.display())]
     BadLine {
         /// The auth file.
@@ -60,48 +60,46 @@ pub enum PasswordError {
         path: PathBuf,
     },
     /// The terminal failed.
-    #[error("cannot ask for the password on the terminal: {0}: put it into the auth file")]
-    Terminal(io::Error),
+    #[error("cannot ask for the password on the terminal")]
+    Terminal(#[source] io::Error),
     /// The user typed nothing.
     #[error("no password was typed")]
     Empty,
+    /// The user typed bytes that are not UTF-8, which rpassword does not pass on.
+    #[error("the password that was typed is not UTF-8: put it into the auth file")]
+    NotUtf8,
     /// A signal came instead of a password.
     #[error("interrupted: no password was typed")]
     Interrupted,
 }
 
-impl PasswordError {
-    /// The exit status that says it.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Unreadable { .. }
-            | Self::NoTerminal { .. }
-            | Self::Terminal(_)
-            | Self::Empty
-            | Self::Interrupted => Exit::NoInput,
-            Self::NotAFile(_) | Self::Writable(_) | Self::BadLine { .. } => Exit::Config,
-        }
-    }
-}
-
-/// The password of the options' user at the options' server: from the auth file, else asked for on the terminal.
-pub fn find(options: &Options, signals: &mut Signals) -> Result<Password, PasswordError> {
-    match read_auth_file(options)? {
+/// The password of `user` at `server`: from the auth file, or else from the terminal.
+pub(crate) fn find(
+    auth_file: &InputFile,
+    server: &str,
+    user: &str,
+    signals: &mut Signals,
+) -> Result<Password, PasswordError> {
+    match read_auth_file(auth_file, server, user)? {
         Some(password) => Ok(password),
-        None => ask(options, signals),
+        None => ask(&auth_file.path, server, user, signals),
     }
 }
 
 /// The entry in the auth file, if there is a file and an entry.
-fn read_auth_file(options: &Options) -> Result<Option<Password>, PasswordError> {
-    let path = options.auth_file();
-    let unreadable = |error| PasswordError::Unreadable { path: path.to_owned(), error };
-    // Without waiting for whoever would write into a pipe.
+fn read_auth_file(
+    auth_file: &InputFile,
+    server: &str,
+    user: &str,
+) -> Result<Option<Password>, PasswordError> {
+    let path = &auth_file.path;
+    let unreadable = |source| PasswordError::Unreadable { path: path.clone(), source };
+    // Without waiting for the writer of a pipe.
     let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
         Ok(file) => file,
-        Err(error) if options.auth_file.is_none() => {
+        Err(error) if !auth_file.named => {
             if error.kind() != io::ErrorKind::NotFound {
-                warn!("{}", unreadable(error));
+                warn!("{}", chain(&unreadable(error)));
             }
             return Ok(None);
         }
@@ -111,13 +109,13 @@ fn read_auth_file(options: &Options) -> Result<Option<Password>, PasswordError> 
     // Room for all of it and more: a buffer that grows leaves copies behind, and so does one that is found full.
     let mut content = Zeroizing::new(Vec::with_capacity(size + 64));
     file.take(LARGEST_FILE).read_to_end(&mut content).map_err(unreadable)?;
-    find_entry(&content, path, &options.server, options.user())
+    find_entry(&content, path, server, user)
 }
 
 /// Checks that the open file is one that only its owner can have written, and gives its size in bytes.
 fn check(file: &File, path: &Path) -> Result<usize, PasswordError> {
     let metadata =
-        file.metadata().map_err(|error| PasswordError::Unreadable { path: path.to_owned(), error })?;
+        file.metadata().map_err(|source| PasswordError::Unreadable { path: path.to_owned(), source })?;
     let mode = metadata.permissions().mode();
     match usize::try_from(metadata.len()) {
         Ok(size) if metadata.is_file() && metadata.len() <= LARGEST_FILE => {
@@ -133,7 +131,7 @@ fn check(file: &File, path: &Path) -> Result<usize, PasswordError> {
     }
 }
 
-/// Reads every line, so that a bad one is told wherever it stands; the first entry that fits counts.
+/// Reads every line, so that a bad one is reported wherever it is; the first entry that fits counts.
 fn find_entry(
     content: &[u8],
     path: &Path,
@@ -175,17 +173,20 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn ask(options: &Options, signals: &mut Signals) -> Result<Password, PasswordError> {
-    let (user, server) = (options.user(), &options.server);
+fn ask(auth_file: &Path, server: &str, user: &str, signals: &mut Signals) -> Result<Password, PasswordError> {
     match prompt::ask(&format!("Password of {user} at {server}: "), signals) {
         Ok(Answer::Typed(password)) if password.is_empty() => Err(PasswordError::Empty),
-        Ok(Answer::Typed(password)) => Ok(password),
+        // rpassword replaces what is not UTF-8 by this character.
+        Ok(Answer::Typed(password)) if password.contains(char::REPLACEMENT_CHARACTER) => {
+            Err(PasswordError::NotUtf8)
+        }
+        Ok(Answer::Typed(mut password)) => Ok(Zeroizing::new(std::mem::take(&mut *password).into_bytes())),
         Ok(Answer::Interrupted) => Err(PasswordError::Interrupted),
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => {
             Err(PasswordError::NoTerminal {
                 user: user.to_owned(),
-                server: server.clone(),
-                path: options.auth_file().to_owned(),
+                server: server.to_owned(),
+                path: auth_file.to_owned(),
             })
         }
         Err(error) => Err(PasswordError::Terminal(error)),
@@ -196,7 +197,6 @@ fn ask(options: &Options, signals: &mut Signals) -> Result<Password, PasswordErr
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::ffi::OsString;
     use std::fs;
 
     fn find_in(content: &str) -> Result<Option<Password>, PasswordError> {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_told_by_its_number_and_never_shown() {
+    fn a_bad_line_is_reported_by_its_number_and_never_shown() {
         for secret in ["broker:secret", "secret", "::secret", "broker::secret", ":foo:secret", "broker:foo:"]
         {
             let error = find_in(&format!("broker:foo:bar\n\n{secret}\n")).unwrap_err().to_string();
@@ -228,9 +228,8 @@ mod tests {
         }
     }
 
-    fn options(auth_file: &Path) -> Options {
-        let line = ["dtcpclient", "-u", "foo", "--auth-file", &auth_file.to_string_lossy(), "broker"];
-        Options::read(line.map(OsString::from)).unwrap()
+    fn read(path: &Path) -> Result<Option<Password>, PasswordError> {
+        read_auth_file(&InputFile { path: path.to_owned(), named: true }, "broker", "foo")
     }
 
     fn file_with_mode(mode: u32) -> tempfile::NamedTempFile {
@@ -244,21 +243,21 @@ mod tests {
     fn a_file_that_others_may_write_is_refused() {
         for mode in [0o620, 0o602, 0o666] {
             let file = file_with_mode(mode);
-            let error = read_auth_file(&options(file.path())).unwrap_err();
+            let error = read(file.path()).unwrap_err();
             assert!(matches!(error, PasswordError::Writable(_)), "{mode:o}: {error}");
         }
         for mode in [0o600, 0o400, 0o644] {
             let file = file_with_mode(mode);
-            assert_eq!(**read_auth_file(&options(file.path())).unwrap().unwrap(), *b"bar", "{mode:o}");
+            assert_eq!(**read(file.path()).unwrap().unwrap(), *b"bar", "{mode:o}");
         }
     }
 
     #[test]
     fn a_named_file_must_be_there_and_be_a_file() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = read_auth_file(&options(&folder.path().join("none"))).unwrap_err();
+        let missing = read(&folder.path().join("none")).unwrap_err();
         assert!(matches!(missing, PasswordError::Unreadable { .. }), "{missing}");
-        let error = read_auth_file(&options(folder.path())).unwrap_err();
+        let error = read(folder.path()).unwrap_err();
         assert!(matches!(error, PasswordError::NotAFile(_)), "{error}");
     }
 

@@ -1,18 +1,24 @@
-//! DTCP, without sockets, clock or kernel: bytes, instants and closes go in, actions come out.
+//! DTCP, without sockets, clock or kernel: bytes and instants go in, actions come out.
 //!
-//! What of it is confirmed by public implementations and what is this project's decision is said where it is coded.
+//! Comments mark what is confirmed by public implementations and what is this project's decision.
 
-pub mod address;
-pub mod challenge;
-pub mod command;
-pub mod lines;
-pub mod offer;
-pub mod reply;
-pub mod session;
-pub mod text;
+mod address;
+mod challenge;
+mod client_line;
+mod line_buffer;
+mod offer;
+mod reply;
+mod session;
+mod text;
 mod tunnel_type;
 
-pub use command::{Announcement, Command};
-pub use offer::Offer;
-pub use session::{Action, Login, Reason, Session};
+pub use address::Prefix;
+pub use client_line::{Announcement, ClientLine};
+pub use line_buffer::LineError;
+pub use offer::{DEFAULT_UDP_PORT, Offer, OfferError, Request};
+pub use reply::NotAReply;
+pub use session::{
+    Action, GREETING_TIMEOUT, KEEPALIVE_INTERVAL, Login, OFFER_TIMEOUT, PING_INTERVAL, Reason, Session,
+};
+pub(crate) use text::{LONGEST, clean};
 pub use tunnel_type::TunnelType;

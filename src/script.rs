@@ -1,6 +1,6 @@
 //! The script that is run when the tunnel comes up and when it goes down.
 
-mod process;
+mod run;
 mod runner;
 
 use std::fs;
@@ -13,26 +13,26 @@ use ffi::kernel::Ends;
 use ffi::name::InterfaceName;
 use log::info;
 
-use crate::exit::Exit;
-use crate::options::Options;
-use crate::protocol::Offer;
-pub use runner::{Limits, Runner, Way};
+use crate::options::InputFile;
+use crate::protocol::{Offer, TunnelType};
+use crate::tunnel::{Carrier, Settings};
+pub use runner::{Limits, Printer, Runner, ScriptMode};
 
-/// Where the script finds its programs.
-pub const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin";
+/// The script's search path.
+const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin";
 
 /// Why the script may not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
-    /// It is not there, or cannot be looked at.
-    #[error("cannot use the script {}: {error}: name another with -s", path.display())]
+    /// It does not exist, or its mode cannot be read.
+    #[error("cannot use the script {}", path.display())]
     Missing {
         /// The script.
         path: PathBuf,
-        /// What the system said.
-        error: io::Error,
+        /// The system's error.
+        source: io::Error,
     },
-    /// It is a folder, or has no execute bit.
+    /// It is a directory, or has no execute bit.
     #[error("the script {} is not executable: chmod +x it", .0.display())]
     NotExecutable(PathBuf),
     /// Others could have it do as they please.
@@ -40,26 +40,16 @@ pub enum ScriptError {
     Writable(PathBuf),
 }
 
-impl ScriptError {
-    /// The exit status that says it.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Missing { .. } => Exit::NoInput,
-            Self::NotExecutable(_) | Self::Writable(_) => Exit::Config,
-        }
-    }
-}
-
-/// Checks the script before it is needed. That the default one is not there is only worth a notice.
-pub fn check(options: &Options) -> Result<Option<PathBuf>, ScriptError> {
-    let path = options.script().to_owned();
+/// Checks the script before it is needed. If the default one does not exist, that is only logged.
+pub fn check(script: &InputFile) -> Result<Option<PathBuf>, ScriptError> {
+    let path = script.path.clone();
     let metadata = match fs::metadata(&path) {
         Ok(metadata) => metadata,
-        Err(error) if options.script.is_none() && error.kind() == io::ErrorKind::NotFound => {
-            info!("there is no {}: no script will be run", path.display());
+        Err(error) if !script.named && error.kind() == io::ErrorKind::NotFound => {
+            info!("{} does not exist: no script will be run", path.display());
             return Ok(None);
         }
-        Err(error) => return Err(ScriptError::Missing { path, error }),
+        Err(source) => return Err(ScriptError::Missing { path, source }),
     };
     let mode = metadata.permissions().mode();
     if !metadata.is_file() || mode & 0o111 == 0 {
@@ -73,14 +63,14 @@ pub fn check(options: &Options) -> Result<Option<PathBuf>, ScriptError> {
 
 /// Why the script is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum Event {
     /// A tunnel has been made.
     Up,
     /// Its session is over.
     Down,
 }
 
-impl State {
+impl Event {
     /// The word that the script is given.
     pub const fn word(self) -> &'static str {
         match self {
@@ -90,24 +80,34 @@ impl State {
     }
 }
 
-/// What the script is told of a tunnel.
+/// The values that the script gets for a tunnel: as arguments and in its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct Parameters {
     arguments: [(&'static str, String); 8],
     more: [(&'static str, String); 3],
 }
 
-impl Facts {
-    /// The facts of a tunnel that `offer` granted, over a connection from `myaddr`, on `interface`.
-    pub fn new(options: &Options, myaddr: Ipv4Addr, offer: &Offer, interface: &InterfaceName) -> Self {
+impl Parameters {
+    /// The values for the tunnel on `interface` that `offer` granted, over a connection whose local end is `local`.
+    pub fn new(
+        settings: &Settings,
+        tunnel_type: TunnelType,
+        local: Ipv4Addr,
+        offer: &Offer,
+        interface: &InterfaceName,
+    ) -> Self {
         let inner = |pick: fn(Ends<Ipv6Addr>) -> Ipv6Addr| {
             offer.inner.map(pick).map(|address| address.to_string()).unwrap_or_default()
         };
+        let proto = match settings.carrier {
+            Carrier::Gif => "ip",
+            Carrier::Udp { .. } => "udp",
+        };
         Self {
             arguments: [
-                ("server", options.server.clone()),
-                ("myaddr", myaddr.to_string()),
-                ("tuntype", options.tunnel_type.to_string()),
+                ("server", settings.server.clone()),
+                ("myaddr", local.to_string()),
+                ("tuntype", tunnel_type.to_string()),
                 ("me", offer.me.to_string()),
                 ("her", offer.her.to_string()),
                 ("me6", inner(|inner| inner.local)),
@@ -116,21 +116,21 @@ impl Facts {
             ],
             more: [
                 ("interface", interface.to_string()),
-                ("mtu", options.mtu.to_string()),
-                ("proto", if options.udp { "udp" } else { "ip" }.to_owned()),
+                ("mtu", settings.mtu.to_string()),
+                ("proto", proto.to_owned()),
             ],
         }
     }
 
     /// The nine arguments, in the manual's order.
-    pub fn arguments(&self, state: State) -> Vec<&str> {
-        let rest = self.arguments.iter().map(|(_, value)| value.as_str());
-        std::iter::once(state.word()).chain(rest).collect()
+    pub fn arguments(&self, event: Event) -> Vec<&str> {
+        let remaining = self.arguments.iter().map(|(_, value)| value.as_str());
+        std::iter::once(event.word()).chain(remaining).collect()
     }
 
-    /// The same with their names, and what the arguments have no place for.
-    pub fn environment(&self, state: State) -> Vec<(&'static str, &str)> {
+    /// The same with their names, and three variables that are not among the arguments.
+    pub fn environment(&self, event: Event) -> Vec<(&'static str, &str)> {
         let named = self.arguments.iter().chain(&self.more).map(|(name, value)| (*name, value.as_str()));
-        std::iter::once(("state", state.word())).chain(named).collect()
+        std::iter::once(("state", event.word())).chain(named).collect()
     }
 }

@@ -2,33 +2,31 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use ffi::kernel::Kernel;
 use ffi::rehearsal::Rehearsal;
 use ffi::route_socket::RouteSocket;
 use log::{error, info, warn};
 
-use crate::client::Client;
+use crate::client::{Client, Plan};
 use crate::daemon::{self, DaemonError, PidFile};
 use crate::exit::Exit;
-use crate::logging;
 use crate::options::Options;
 use crate::password::{self, PasswordError};
 use crate::protocol::Login;
-use crate::script::{self, Limits, Runner, ScriptError, Way};
-use crate::shell;
+use crate::report::report;
+use crate::script::{self, Limits, Runner, ScriptError, ScriptMode};
 use crate::signals::Signals;
-use crate::tunnel::{self, Carrier, Settings, Tunnel};
+use crate::tunnel::{self, Tunnel};
+use crate::{advice, logging, shell};
 
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no kernel that could make a tunnel.
-    #[error("tunnels can be made on FreeBSD only: use --rehearse to see what would be done")]
+    /// No kernel but FreeBSD's can make a tunnel.
+    #[error("tunnels can be made on FreeBSD only")]
     NotFreeBsd,
-    /// The folder that relative paths begin at is not known.
-    #[error("cannot tell the current folder: {0}: give the full paths of files")]
-    NoFolder(io::Error),
     /// No password.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -41,22 +39,9 @@ pub enum StartError {
     /// No privilege to make a tunnel.
     #[error(transparent)]
     Tunnel(#[from] tunnel::Error),
-    /// The system has no room for what the loop needs.
-    #[error("cannot start: {0}")]
-    Resources(io::Error),
-}
-
-impl StartError {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::NotFreeBsd => Exit::Unavailable,
-            Self::NoFolder(_) | Self::Resources(_) => Exit::OsError,
-            Self::Password(error) => error.exit(),
-            Self::Script(error) => error.exit(),
-            Self::Daemon(error) => error.exit(),
-            Self::Tunnel(error) => crate::client::exit_of_tunnel(error),
-        }
-    }
+    /// The system has no more descriptors or threads.
+    #[error("cannot start")]
+    Resources(#[source] io::Error),
 }
 
 /// Runs the program with these arguments, its name first, to its end.
@@ -70,31 +55,24 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     logging::start(options.debug);
-    for warning in options.warnings() {
+    if let Some(warning) = options.warning {
         warn!("{warning}");
     }
     start(options).unwrap_or_else(|error| {
-        error!("{error}");
-        error.exit()
+        error!("{}", report(&error, advice::about_start(&error)));
+        Exit::from(&error)
     })
 }
 
-fn start(mut options: Options) -> Result<Exit, StartError> {
-    make_paths_absolute(&mut options).map_err(StartError::NoFolder)?;
-    let mut kernel = kernel(&options)?;
-    let mut tunnel = Tunnel::new(&mut *kernel, settings(&options));
-    let program = script::check(&options)?;
-    tunnel.check_privilege()?;
-    // From here on there is something to bring back or to take away: the terminal's echo, the pid file, the tunnel.
+fn start(options: Options) -> Result<Exit, StartError> {
     let mut signals = Signals::watch().map_err(StartError::Resources)?;
-    let login = Login {
-        user: options.user().to_owned(),
-        password: password::find(&options, &mut signals)?,
-        tunnel_type: options.tunnel_type,
-        udp: options.announcement(),
-        nat_check: !options.no_nat_check,
-    };
-    let mut pid_file = options.pid_file().map(PidFile::lock).transpose()?;
+    let mut kernel = kernel(&options)?;
+    let mut tunnel = Tunnel::new(&mut *kernel, options.tunnel.clone());
+    let program = script::check(&options.script)?;
+    tunnel.check_privilege()?;
+    let server = &options.tunnel.server;
+    let password = password::find(&options.auth_file, server, &options.user, &mut signals)?;
+    let mut pid_file = options.pid_file.as_deref().map(PidFile::lock).transpose()?;
     tunnel.remove_leftovers();
     if options.daemon {
         daemon::detach()?;
@@ -103,27 +81,28 @@ fn start(mut options: Options) -> Result<Exit, StartError> {
     if let Some(pid_file) = &mut pid_file {
         pid_file.write()?;
     }
-    info!("starting, for a tunnel of type {} from {}", options.tunnel_type, options.server);
+    info!("starting, for a tunnel of type {} from {server}", options.tunnel_type);
+    let scripts = Runner::new(program, script_mode(&options), Limits::default());
     let routes = watch_addresses(&options);
-    let scripts = Runner::new(program, way(&options), Limits::default());
-    let mut client =
-        Client::new(&options, login, tunnel, scripts, signals, routes).map_err(StartError::Resources)?;
-    let exit = client.run();
-    info!("ended");
+    let exit = Client::new(plan(options, password), tunnel, scripts, &mut signals, routes).run();
+    info!("exiting");
     Ok(exit)
 }
 
-/// A daemon's current folder is the root.
-fn make_paths_absolute(options: &mut Options) -> io::Result<()> {
-    for path in [&mut options.pid_file, &mut options.script, &mut options.auth_file] {
-        *path = path.as_deref().map(std::path::absolute).transpose()?;
-    }
-    Ok(())
+fn plan(options: Options, password: password::Password) -> Plan {
+    let login = Login {
+        user: options.user,
+        password,
+        tunnel_type: options.tunnel_type,
+        udp: options.announcement,
+        nat_check: options.nat_check,
+    };
+    Plan { tunnel: options.tunnel, port: options.port, login: Rc::new(login), reconnect: options.reconnect }
 }
 
 fn kernel(options: &Options) -> Result<Box<dyn Kernel>, StartError> {
     if options.rehearse {
-        return Ok(Box::new(Rehearsal::new(teller(options))));
+        return Ok(Box::new(Rehearsal::new(printer(options))));
     }
     freebsd()
 }
@@ -145,7 +124,8 @@ fn watch_addresses(options: &Options) -> Option<RouteSocket> {
     if options.rehearse {
         return None;
     }
-    RouteSocket::open().inspect_err(|error| warn!("cannot watch this host's addresses: {error}")).ok()
+    let failed = |error: &io::Error| warn!("cannot watch this host's addresses: {error}");
+    RouteSocket::open().inspect_err(failed).ok()
 }
 
 #[cfg(not(target_os = "freebsd"))]
@@ -153,24 +133,19 @@ fn watch_addresses(_: &Options) -> Option<RouteSocket> {
     None
 }
 
-fn settings(options: &Options) -> Settings {
-    let carrier = if options.udp { Carrier::Udp { port: options.udp_port } } else { Carrier::Gif };
-    Settings { server: options.server.clone(), carrier, mtu: options.mtu }
+fn script_mode(options: &Options) -> ScriptMode {
+    if options.rehearse { ScriptMode::Rehearse(Box::new(printer(options))) } else { ScriptMode::Run }
 }
 
-fn way(options: &Options) -> Way {
-    if options.rehearse { Way::Tell(Box::new(teller(options))) } else { Way::Run }
-}
-
-/// Where a rehearsal says what would be done: on standard output, or for a daemon in the log.
-fn teller(options: &Options) -> impl Fn(&[String]) + 'static {
+/// Prints the commands of a rehearsal on standard output, or in a daemon's log.
+fn printer(options: &Options) -> impl Fn(&[String]) + 'static {
     let daemon = options.daemon;
     move |command| {
         let command = shell::line(command);
         if daemon {
             info!("would run: {command}");
         } else {
-            // A rehearsal whose listener has gone goes on.
+            // A rehearsal goes on if nobody reads it any more.
             let _ = writeln!(io::stdout(), "{command}");
         }
     }

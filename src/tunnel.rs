@@ -20,8 +20,7 @@ use ffi::name::InterfaceName;
 use ffi::netgraph::IfaceNode;
 use log::{error, info, warn};
 
-use crate::protocol::Offer;
-use crate::protocol::offer::DEFAULT_UDP_PORT;
+use crate::protocol::{DEFAULT_UDP_PORT, Offer};
 use crate::report::chain;
 pub use error::{Error, Step};
 use identity::Owner;

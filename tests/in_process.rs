@@ -3,28 +3,32 @@
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::rc::Rc;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dtcpclient::client::Client;
+use dtcpclient::client::{Client, Plan};
 use dtcpclient::exit::Exit;
 use dtcpclient::options::Options;
 use dtcpclient::protocol::Login;
-use dtcpclient::script::{self, Limits, Runner, Way};
+use dtcpclient::script::{self, Limits, Runner, ScriptMode};
 use dtcpclient::signals::Signals;
-use dtcpclient::tunnel::{Carrier, Settings, Tunnel};
-use ffi::kernel::Kernel;
+use dtcpclient::tunnel::Tunnel;
 use ffi::rehearsal::Rehearsal;
-use harness::{Broker, Folder, PASSWORD, Programs, Shared, USER};
+use ffi::route_socket::{AddressChange, RouteSocket};
+use harness::{Broker, Folder, PASSWORD, Programs, Routes, USER};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Signals are the whole process's: one test at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Signals are the whole process's, and taken over once: one test at a time.
+static SIGNALS: LazyLock<Mutex<Signals>> = LazyLock::new(|| Mutex::new(Signals::watch().expect("signals")));
 
-fn alone() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+fn alone() -> MutexGuard<'static, Signals> {
+    let mut signals = SIGNALS.lock().unwrap_or_else(PoisonError::into_inner);
+    // Those that an earlier test has left.
+    signals.take();
+    signals
 }
 
 fn programs() -> Programs {
@@ -38,27 +42,27 @@ fn options(folder: &Folder, port: u16, more: &str) -> Options {
 }
 
 /// Runs a client to its end.
-fn run(options: &Options, kernel: &mut dyn Kernel) -> Exit {
+fn run(options: Options, kernel: &Rehearsal, signals: &mut Signals, routes: Option<RouteSocket>) -> Exit {
     let login = Login {
-        user: USER.to_owned(),
+        user: options.user,
         password: PASSWORD.as_bytes().to_vec().into(),
         tunnel_type: options.tunnel_type,
-        udp: options.announcement(),
+        udp: options.announcement,
         nat_check: true,
     };
-    let settings = Settings { server: options.server.clone(), carrier: Carrier::Gif, mtu: options.mtu };
-    let program = script::check(options).expect("a good script");
-    let scripts = Runner::new(program, Way::Run, Limits::default());
-    let signals = Signals::watch().expect("signals");
-    let tunnel = Tunnel::new(kernel, settings);
-    Client::new(options, login, tunnel, scripts, signals).expect("a client").run()
+    let program = script::check(&options.script).expect("a good script");
+    let scripts = Runner::new(program, ScriptMode::Run, Limits::default());
+    let mut kernel = kernel.clone();
+    let tunnel = Tunnel::new(&mut kernel, options.tunnel.clone());
+    let plan = Plan { tunnel: options.tunnel, port: options.port, login: Rc::new(login), reconnect: false };
+    Client::new(plan, tunnel, scripts, signals, routes).run()
 }
 
 fn signal(signal: Signal) {
     kill(Pid::this(), signal).expect("this process is there");
 }
 
-/// Does something in another thread once the broker has told something so often.
+/// Does something in another thread once the broker has printed `text` `count` times.
 fn when(
     broker: Broker,
     text: &'static str,
@@ -68,7 +72,7 @@ fn when(
     thread::spawn(move || {
         broker.process.wait_for_count(text, count);
         act();
-        // Keeps the broker for as long as the client needs it to take its leave.
+        // Keeps the broker until the client has left.
         broker.process.wait_for("quit me");
     })
 }
@@ -79,14 +83,14 @@ fn rehearsal() -> Rehearsal {
 
 #[test]
 fn the_script_runs_up_and_down_and_everything_is_gone_at_the_end() {
-    let _alone = alone();
+    let mut signals = alone();
     let folder = Folder::new();
     folder.write("script", "#!/bin/sh\necho \"$1 $interface\" >>\"${0%/*}/runs\"\n", 0o755);
     let broker = Broker::start(&programs(), &folder, &[]);
     let options = options(&folder, broker.port, "");
     let act = when(broker, "ping me", 1, || signal(Signal::SIGTERM));
-    let mut kernel = rehearsal();
-    assert_eq!(run(&options, &mut kernel), Exit::Ok);
+    let kernel = rehearsal();
+    assert_eq!(run(options, &kernel, &mut signals, None), Exit::Ok);
     act.join().unwrap();
     assert_eq!(folder.read("runs"), "up gif0\ndown gif0\n");
     assert!(kernel.interfaces().is_empty());
@@ -95,7 +99,7 @@ fn the_script_runs_up_and_down_and_everything_is_gone_at_the_end() {
 #[test]
 fn many_logins_run_many_scripts_and_leave_no_child() {
     const LOGINS: usize = 50;
-    let _alone = alone();
+    let mut signals = alone();
     let folder = Folder::new();
     folder.write("script", "#!/bin/sh\necho \"$1\" >>\"${0%/*}/runs\"\n", 0o755);
     let broker = Broker::start(&programs(), &folder, &[]);
@@ -107,8 +111,8 @@ fn many_logins_run_many_scripts_and_leave_no_child() {
         }
         broker.process.wait_for_count("quit me", LOGINS);
     });
-    let mut kernel = rehearsal();
-    assert_eq!(run(&options, &mut kernel), Exit::Ok);
+    let kernel = rehearsal();
+    assert_eq!(run(options, &kernel, &mut signals, None), Exit::Ok);
     acts.join().unwrap();
     let runs = folder.read("runs");
     let states: Vec<_> = runs.lines().collect();
@@ -120,7 +124,7 @@ fn many_logins_run_many_scripts_and_leave_no_child() {
 
 #[test]
 fn a_script_that_hangs_does_not_keep_the_client_from_ending_within_five_seconds() {
-    let _alone = alone();
+    let mut signals = alone();
     let folder = Folder::new();
     folder.write(
         "script",
@@ -130,9 +134,9 @@ fn a_script_that_hangs_does_not_keep_the_client_from_ending_within_five_seconds(
     let broker = Broker::start(&programs(), &folder, &[]);
     let options = options(&folder, broker.port, "");
     let act = when(broker, "ping me", 1, || signal(Signal::SIGTERM));
-    let mut kernel = rehearsal();
+    let kernel = rehearsal();
     let start = Instant::now();
-    assert_eq!(run(&options, &mut kernel), Exit::Ok);
+    assert_eq!(run(options, &kernel, &mut signals, None), Exit::Ok);
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     act.join().unwrap();
     assert_eq!(folder.read("runs"), "up\ndown\n");
@@ -141,7 +145,7 @@ fn a_script_that_hangs_does_not_keep_the_client_from_ending_within_five_seconds(
 
 #[test]
 fn while_a_script_hangs_the_client_still_hears_the_server() {
-    let _alone = alone();
+    let mut signals = alone();
     let folder = Folder::new();
     folder.write("script", "#!/bin/sh\nwhile ! [ -e \"${0%/*}/go\" ]; do sleep 0.01; done\n", 0o755);
     let broker = Broker::start(&programs(), &folder, &[]);
@@ -156,22 +160,27 @@ fn while_a_script_hangs_the_client_still_hears_the_server() {
         signal(Signal::SIGTERM);
         broker.process.wait_for_count("quit me", 2);
     });
-    let mut kernel = rehearsal();
-    assert_eq!(run(&options, &mut kernel), Exit::Ok);
+    let kernel = rehearsal();
+    assert_eq!(run(options, &kernel, &mut signals, None), Exit::Ok);
     acts.join().unwrap();
     assert!(kernel.interfaces().is_empty());
 }
 
 #[test]
 fn when_the_host_has_lost_its_address_the_connection_is_given_up() {
-    let _alone = alone();
+    let mut signals = alone();
     let folder = Folder::new();
     folder.write("script", "#!/bin/sh\n", 0o755);
     let broker = Broker::start(&programs(), &folder, &[]);
     let options = options(&folder, broker.port, "");
-    let (kernel, shared) = Shared::new(rehearsal());
-    let mut shared = shared.when_up(|kernel| kernel.lose_address(Ipv4Addr::LOCALHOST));
-    assert_eq!(run(&options, &mut shared), Exit::Unavailable);
-    broker.process.wait_for("closed me");
-    assert!(kernel.borrow().interfaces().is_empty());
+    let (reports, routes) = Routes::pair();
+    let acts = thread::spawn(move || {
+        broker.process.wait_for("ping me");
+        reports.report(AddressChange::Removed(Ipv4Addr::LOCALHOST));
+        broker.process.wait_for("closed me");
+    });
+    let kernel = rehearsal();
+    assert_eq!(run(options, &kernel, &mut signals, Some(routes)), Exit::Unavailable);
+    acts.join().unwrap();
+    assert!(kernel.interfaces().is_empty());
 }

@@ -1,183 +1,134 @@
-//! The manual page and the service script say of the program what the program itself says.
+//! The manual page, the README and the service script agree with the program: names, defaults and exit statuses.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
 use clap::{Arg, CommandFactory};
-use dtcpclient::backoff;
-use dtcpclient::client::REFUSAL_WAIT;
 use dtcpclient::exit::Exit;
-use dtcpclient::options::{AUTH_FILE, Options, PID_FILE, SCRIPT};
-use dtcpclient::protocol::session::{KEEPALIVE_INTERVAL, PING_INTERVAL};
+use dtcpclient::options::{AUTH_FILE, CommandLine, Options, PID_FILE, SCRIPT};
 use dtcpclient::protocol::{Offer, TunnelType};
-use dtcpclient::script::{Facts, Limits, State};
+use dtcpclient::script::{Event, Parameters};
 use ffi::name::InterfaceName;
 
 const MANUAL: &str = include_str!("../man/dtcpclient.8");
+const README: &str = include_str!("../README.md");
 const SERVICE: &str = include_str!("../rc.d/dtcpclient.in");
 
-/// An item of a list in the manual: what it is about, and what is said of it.
-struct Item {
-    head: &'static str,
-    body: Vec<&'static str>,
+/// A section or subsection of the manual.
+fn section(title: &str) -> String {
+    let manual = MANUAL.replace("\n.Ss ", "\n.Sh ");
+    let section = manual.split("\n.Sh ").find(|section| section.lines().next() == Some(title));
+    section.unwrap_or_else(|| panic!("the manual has no section {title}")).to_owned()
 }
 
-/// The lines of a section or subsection, up to the next one.
-fn section(title: &str) -> impl Iterator<Item = &'static str> {
-    let title = title.to_owned();
-    let starts = move |line: &&str| {
-        line.strip_prefix(".Sh ").or_else(|| line.strip_prefix(".Ss ")).is_some_and(|named| named == title)
-    };
-    MANUAL
-        .lines()
-        .skip_while(move |line| !starts(line))
-        .skip(1)
-        .take_while(|line| !line.starts_with(".Sh ") && !line.starts_with(".Ss "))
+/// The items of a section's lists, without `.It`, whose first word is as wanted.
+fn items(title: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let section = section(title);
+    let items = section.lines().filter_map(|line| line.strip_prefix(".It "));
+    items.filter(|item| wanted(item.split(' ').next().unwrap_or_default())).map(str::to_owned).collect()
 }
 
-/// The items of all lists in a section; a list within an item is part of the item.
-fn items(title: &str) -> Vec<Item> {
-    let mut depth = 0;
-    let mut items: Vec<Item> = Vec::new();
-    for line in section(title) {
-        match line.split(' ').next() {
-            Some(".Bl") => depth += 1,
-            Some(".El") => depth -= 1,
-            _ => {}
-        }
-        match (depth, line.strip_prefix(".It ")) {
-            (1, Some(head)) => items.push(Item { head, body: Vec::new() }),
-            (0, _) => {}
-            (1, None) if line.starts_with(".Bl") => {}
-            _ => items.last_mut().expect("a list begins with an item").body.push(line),
-        }
-    }
-    items
-}
-
-impl Item {
-    /// The names of the option that the item is about: `-p` and `--port` of `Fl p Ar port , Fl -port Ar port`.
-    fn option_names(&self) -> BTreeSet<String> {
-        self.head
-            .split(" , ")
-            .map(|form| format!("-{}", form.split(' ').nth(1).unwrap_or_default()))
-            .collect()
-    }
-
-    /// Whether each form of the option has a value.
-    fn takes_value(&self) -> bool {
-        let with_value = self.head.split(" , ").filter(|form| form.contains(" Ar ")).count();
-        assert!([0, self.head.split(" , ").count()].contains(&with_value), "{}", self.head);
-        with_value > 0
-    }
-
-    /// The value in `The default is` that value.
-    fn default(&self) -> Option<&'static str> {
-        let sentence = self.body.iter().position(|line| *line == "The default is")?;
-        let value = self.body[sentence + 1].strip_suffix(" .").expect("the sentence ends with the value");
-        value.split_once(' ').map(|(_, value)| value)
-    }
-}
-
-/// The program's options; `--help` and `--version` among them, the server not.
-fn program_options() -> Vec<Arg> {
-    let mut command = Options::command();
+/// The options of the program, `--help` and `--version` among them.
+fn options() -> Vec<Arg> {
+    let mut command = CommandLine::command();
     command.build();
     command.get_arguments().filter(|argument| !argument.is_positional()).cloned().collect()
 }
 
-fn names(option: &Arg) -> BTreeSet<String> {
-    let short = option.get_short().map(|letter| format!("-{letter}"));
-    short.into_iter().chain(option.get_long().map(|word| format!("--{word}"))).collect()
+/// The value of an option, as `--help` names it, after a blank; nothing if it takes none.
+fn value(option: &Arg) -> String {
+    let name = option.get_value_names().and_then(|names| names.first());
+    let name = name.filter(|_| option.get_action().takes_values());
+    name.map_or_else(String::new, |name| format!(" {name}"))
 }
 
-fn takes_value(option: &Arg) -> bool {
-    option.get_action().takes_values()
-}
-
-/// The default as `--help` prints it; the login name is none to print.
-fn program_default(option: &Arg) -> Option<String> {
+/// The default of an option, as `--help` prints it.
+fn default(option: &Arg) -> Option<String> {
     let help = option.get_help().map(ToString::to_string).unwrap_or_default();
-    let told = help.split_once("[default: ").and_then(|(_, told)| told.strip_suffix(']')).map(str::to_owned);
+    let in_help = help.split_once("[default: ").map(|(_, default)| default.trim_end_matches(']').to_owned());
     let value = option.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
-    value.filter(|_| takes_value(option)).or(told).filter(|default| default != "the login name")
+    value.filter(|_| option.get_action().takes_values()).or(in_help)
 }
 
-/// The manual's item about an option of the program.
-fn item_of(option: &Arg) -> Item {
-    let about = items("DESCRIPTION").into_iter().find(|item| item.option_names() == names(option));
-    about.unwrap_or_else(|| panic!("the manual has no item for {:?}", names(option)))
+/// An option's item in the manual, such as `Fl p Ar port , Fl -port Ar port`.
+fn item(option: &Arg) -> String {
+    let value = value(option).to_lowercase().replace(' ', " Ar ");
+    let short = option.get_short().map(|letter| format!("Fl {letter}{value}"));
+    let long = option.get_long().map(|word| format!("Fl -{word}{value}"));
+    short.into_iter().chain(long).collect::<Vec<_>>().join(" , ")
 }
 
 #[test]
-fn the_options_are_those_of_the_program() {
-    let manual: BTreeSet<_> =
-        items("DESCRIPTION").iter().map(|item| (item.option_names(), item.takes_value())).collect();
-    let program: BTreeSet<_> =
-        program_options().iter().map(|option| (names(option), takes_value(option))).collect();
-    assert_eq!(manual, program);
+fn the_manual_has_each_option_and_its_default() {
+    let manual: BTreeSet<_> = items("DESCRIPTION", |word| word == "Fl").into_iter().collect();
+    assert_eq!(manual, options().iter().map(item).collect());
+    let types = items("DESCRIPTION", |word| word == "Cm");
+    assert_eq!(types, TunnelType::ALL.map(|tunnel_type| format!("Cm {}", tunnel_type.word())));
+
+    let description = section("DESCRIPTION");
+    for option in options() {
+        let body = description.split_once(&format!(".It {}\n", item(&option))).expect("an item").1;
+        let body = body.split("\n.It Fl ").next().unwrap_or_default();
+        let line = body.split_once("The default is\n").and_then(|(_, default)| default.lines().next());
+        let manual = line.and_then(|line| line.split(' ').nth(1)).map(str::to_owned);
+        let login_name =
+            || body.contains("The default is the login name").then(|| "the login name".to_owned());
+        assert_eq!(manual.or_else(login_name), default(&option), "{}", item(&option));
+    }
 }
 
 #[test]
 fn the_synopsis_has_each_option() {
-    let synopsis: Vec<_> = section("SYNOPSIS").collect();
-    for option in program_options() {
-        let shown = match (option.get_short(), option.get_long()) {
-            (Some(letter), _) if takes_value(&option) => {
-                synopsis.iter().any(|line| line.starts_with(&format!(".Op Fl {letter} Ar ")))
+    let synopsis = section("SYNOPSIS");
+    let flags: String = synopsis
+        .lines()
+        .filter_map(|line| line.strip_prefix(".Op Fl ").or_else(|| line.strip_prefix(".Fl ")))
+        .filter(|flags| !flags.contains(" Ar ") && !flags.starts_with('-'))
+        .collect();
+    for option in options() {
+        let shown = match option.get_short() {
+            Some(letter) if !option.get_action().takes_values() => flags.contains(letter),
+            _ => {
+                let form = item(&option).split(" , ").next().unwrap_or_default().to_owned();
+                synopsis.lines().any(|line| line == format!(".Op {form}"))
             }
-            (Some(letter), _) => synopsis.iter().any(|line| {
-                let flags = line.strip_prefix(".Op Fl ").or_else(|| line.strip_prefix(".Fl "));
-                flags.is_some_and(|flags| !flags.contains(" Ar ") && flags.contains(letter))
-            }),
-            (None, Some(word)) => synopsis.iter().any(|line| line.starts_with(&format!(".Op Fl -{word}"))),
-            (None, None) => false,
         };
-        assert!(shown, "{:?}", names(&option));
+        assert!(shown, "{}", item(&option));
     }
 }
 
 #[test]
-fn the_defaults_are_those_of_the_program() {
-    for option in program_options() {
-        let told = item_of(&option).default().map(str::to_owned);
-        assert_eq!(told, program_default(&option), "{:?}", names(&option));
-    }
-}
-
-#[test]
-fn the_range_of_the_mtu_is_that_of_the_program() {
-    let body = items("DESCRIPTION").into_iter().find(|item| item.head.starts_with("Fl m ")).unwrap().body;
-    let numbers: Vec<u16> = body[0].split([' ', '.']).filter_map(|word| word.parse().ok()).collect();
-    let [lowest, highest] = numbers[..] else { panic!("no range in {body:?}") };
-    let accepted = |mtu: u16| {
-        Options::read(["dtcpclient", "-m", &mtu.to_string(), "server"].map(OsString::from)).is_ok()
+fn the_readme_has_each_option_and_its_default() {
+    let rows = || README.lines().filter(|line| line.starts_with("| `-"));
+    let quoted = |row: &str| -> BTreeSet<String> {
+        let cell = row.split(" | ").next().unwrap_or_default();
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     };
-    assert!(accepted(lowest) && accepted(highest));
-    assert!(!accepted(lowest - 1) && !accepted(highest + 1));
+    let names = |option: &Arg| {
+        let short = option.get_short().map(|letter| format!("-{letter}"));
+        let long = option.get_long().map(|word| format!("--{word}{}", value(option)));
+        short.into_iter().chain(long).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(rows().flat_map(quoted).collect::<BTreeSet<_>>(), options().iter().flat_map(names).collect());
+    for option in options() {
+        let row = rows().find(|row| quoted(row).is_superset(&names(&option))).expect("a row");
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        let last = last.trim().replace('`', "");
+        assert_eq!(last, default(&option).unwrap_or_default(), "{row}");
+    }
 }
 
 #[test]
-fn the_tunnel_types_are_those_of_the_program() {
-    let body = items("DESCRIPTION").into_iter().find(|item| item.head.starts_with("Fl t ")).unwrap().body;
-    let types: Vec<_> = body.iter().filter_map(|line| line.strip_prefix(".It Cm ")).collect();
-    assert_eq!(types, TunnelType::ALL.map(TunnelType::word));
-}
-
-#[test]
-fn the_files_are_those_of_the_program() {
-    let files: Vec<_> = items("FILES").iter().map(|item| item.head).collect();
-    assert_eq!(files, [AUTH_FILE, SCRIPT, PID_FILE].map(|file| format!("Pa {file}")));
-}
-
-#[test]
-fn the_exit_statuses_are_those_of_the_program() {
-    let manual: Vec<_> = items("EXIT STATUS").iter().map(|item| item.head.to_owned()).collect();
+fn the_exit_statuses_and_files_are_those_of_the_program() {
     let program: Vec<_> = Exit::TABLE.iter().map(|(exit, _)| exit.code().to_string()).collect();
-    assert_eq!(manual, program);
+    let number = |word: &str| word.parse::<u8>().is_ok();
+    assert_eq!(items("EXIT STATUS", number), program);
+    let rows = README.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    assert_eq!(rows.filter(|cell| number(cell)).collect::<Vec<_>>(), program);
+    let files = [AUTH_FILE, SCRIPT, PID_FILE].map(|file| format!("Pa {file}"));
+    assert_eq!(items("FILES", |word| word == "Pa"), files);
 }
 
 #[test]
@@ -185,93 +136,32 @@ fn the_values_for_the_script_are_those_of_the_program() {
     let options = Options::read(["dtcpclient", "server"].map(OsString::from)).unwrap();
     let (me, her) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 1));
     let offer = Offer { me, her, inner: None, prefix: None, udp_port: None };
-    let facts = Facts::new(&options, me, &offer, &InterfaceName::new("gif0").unwrap());
-    for state in [State::Up, State::Down] {
-        let environment = facts.environment(state);
-        let manual: Vec<_> = items("The script").iter().map(|item| item.head).collect();
-        let program: Vec<_> = environment.iter().map(|(name, _)| format!("Va {name}")).collect();
-        assert_eq!(manual, program);
-
-        let variables: Vec<_> = environment.iter().map(|(_, value)| *value).collect();
-        let arguments = facts.arguments(state);
-        assert_eq!(arguments, variables[..9]);
-        assert!(section("The script").any(|line| line.contains("nine arguments")));
-        assert!(
-            items("The script")[0].body.iter().any(|line| line.contains(&format!("Ql {}", state.word())))
-        );
-    }
+    let gif0 = InterfaceName::new("gif0").unwrap();
+    let parameters = Parameters::new(&options.tunnel, options.tunnel_type, me, &offer, &gif0);
+    let environment = parameters.environment(Event::Up);
+    let (names, values): (Vec<_>, Vec<_>) = environment.iter().copied().unzip();
+    assert_eq!(parameters.arguments(Event::Up), values[..9]);
+    let manual = items("The script", |word| word == "Va");
+    assert_eq!(manual, names.iter().map(|name| format!("Va {name}")).collect::<Vec<_>>());
+    assert!(README.contains(&format!("\n    {}\n", names[..9].join(" "))));
 }
 
 #[test]
-fn the_times_are_those_of_the_program() {
-    let manual = MANUAL.replace('\n', " ");
-    for sentence in [
-        format!("so on up to {} seconds", backoff::LONGEST.as_secs()),
-        format!("the next attempt is made {} seconds later", REFUSAL_WAIT.as_secs()),
-        format!("has not ended after {} seconds", Limits::default().run.as_secs()),
-        format!("and then every {} seconds", PING_INTERVAL.as_secs()),
-        format!("through the tunnel every {} seconds", KEEPALIVE_INTERVAL.as_secs()),
-    ] {
-        assert!(manual.contains(&sentence), "{sentence}");
-    }
-}
-
-#[test]
-fn the_messages_are_those_of_the_program() {
-    let messages = items("DIAGNOSTICS");
-    let sources = sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
-    for message in &messages {
-        for words in
-            message.head.trim_matches('"').split("...").map(str::trim).filter(|words| !words.is_empty())
-        {
-            assert!(sources.contains(words), "no message says: {words}");
-        }
-    }
-    assert!(!messages.is_empty());
-}
-
-/// All Rust files of a folder, one after the other.
-fn sources(folder: &Path) -> String {
-    let mut all = String::new();
-    for entry in fs::read_dir(folder).expect("the sources can be listed") {
-        let path = entry.expect("the sources can be listed").path();
-        if path.is_dir() {
-            all += &sources(&path);
-        } else {
-            all += &fs::read_to_string(path).expect("a source is text");
-        }
-    }
-    all
-}
-
-#[test]
-fn the_service_script_knows_which_options_have_a_value() {
-    let with_value: Vec<_> = program_options().into_iter().filter(takes_value).collect();
-    let letters: String = with_value.iter().filter_map(Arg::get_short).collect();
+fn the_service_script_knows_which_options_have_a_value_and_its_flags_make_a_daemon() {
+    let options = options();
+    let with_value = || options.iter().filter(|option| option.get_action().takes_values());
+    let letters: String = with_value().filter_map(Arg::get_short).collect();
     assert!(SERVICE.contains(&format!("[{letters}])")), "{letters}");
+    let words = with_value().filter_map(Arg::get_long).filter(|word| *word != "pid-file");
+    let expected: BTreeSet<_> = words.map(|word| format!("--{word}")).collect();
+    let pattern = SERVICE.split_once("--auth-file |").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
+    let listed = pattern.split(['|', '\\']).map(str::trim).filter(|word| !word.is_empty());
+    assert_eq!(listed.chain(["--auth-file"]).map(str::to_owned).collect::<BTreeSet<_>>(), expected);
 
-    let start = SERVICE.find("--auth-file |").unwrap();
-    let end = SERVICE[start..].find(')').unwrap();
-    let words: BTreeSet<_> = SERVICE[start..start + end]
-        .split(['|', '\\'])
-        .map(|word| word.trim().to_owned())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let expected: BTreeSet<_> = with_value
-        .iter()
-        .filter_map(|option| option.get_long())
-        .filter(|word| *word != "pid-file")
-        .map(|word| format!("--{word}"))
-        .collect();
-    assert_eq!(words, expected);
-}
-
-#[test]
-fn the_default_flags_of_the_service_are_options_of_the_program() {
     let flags =
         SERVICE.split_once("dtcpclient_flags:=\"").and_then(|(_, rest)| rest.split_once('"')).unwrap().0;
     let line = std::iter::once("dtcpclient").chain(flags.split(' ')).chain(["server"]);
     let options = Options::read(line.map(OsString::from)).unwrap();
     assert!(options.daemon && options.reconnect);
-    assert_eq!(options.pid_file(), Some(Path::new(PID_FILE)));
+    assert_eq!(options.pid_file.as_deref(), Some(Path::new(PID_FILE)));
 }

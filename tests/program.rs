@@ -42,6 +42,9 @@ fn it_logs_in_makes_the_tunnel_and_takes_it_away_at_sigterm() {
     let client = rehearse(&folder, &broker, &["-t", "network", "-s", &script]);
     broker.process.wait_for("ping me");
     let output = stop(client);
+    for line in ["connected to 127.0.0.1:", "shutting down on SIGTERM", "exiting"] {
+        assert!(output.contains(&format!("dtcpclient: {line}")), "{line}: {output}");
+    }
     let commands: Vec<_> = output.lines().filter(|line| !line.starts_with("dtcpclient: ")).collect();
     let arguments = "127.0.0.1 127.0.0.1 network 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 2001:db8:1::/48";
     let (up, down) = (format!("{script} up {arguments}"), format!("{script} down {arguments}"));
@@ -57,7 +60,7 @@ fn a_udp_tunnel_goes_to_the_port_that_the_server_names() {
     let broker = Broker::start(&programs(), &folder, &["--udp-ports", "5000"]);
     let client = rehearse(&folder, &broker, &["-U", "-b", "6000"]);
     broker.process.wait_for("granted me tunnelonly 127.0.0.1 127.0.0.1 - - - udp 6000 5000");
-    client.wait_for("ngctl msg ng0:inet6 bind inet/0.0.0.0:6000");
+    client.wait_for("ngctl msg ng0:inet6 bind inet/127.0.0.1:6000");
     client.wait_for("ngctl msg ng0:inet6 connect inet/127.0.0.1:5000");
     client.wait_for("ifconfig ng0 up");
     assert!(stop(client).contains("ngctl shutdown ng0:"));
@@ -83,13 +86,14 @@ fn a_sighup_logs_in_again_and_keeps_the_interface() {
         broker.process.wait_for_count("granted me", logins);
     }
     client.wait_for_count("ifconfig gif0 tunnel", 4);
+    client.wait_for_count("SIGHUP: logging in again", 3);
     let output = stop(client);
     assert_eq!(output.matches(" create").count(), 1, "{output}");
     assert_eq!(output.matches(" destroy").count(), 1, "{output}");
 }
 
 #[test]
-fn a_sigusr1_tells_the_state() {
+fn a_sigusr1_logs_the_state() {
     let folder = Folder::new();
     let broker = Broker::start(&programs(), &folder, &[]);
     let client = rehearse(&folder, &broker, &["-t", "host"]);
@@ -117,7 +121,7 @@ fn with_l_it_comes_back_by_itself_after_the_broker_was_killed() {
     client.wait_for("trying again in");
     drop(broker);
     let broker = Broker::start_on(port, &programs(), &folder, &[]);
-    client.wait_for("pointed gif0");
+    client.wait_for("updated gif0");
     broker.process.wait_for("ping me");
     let output = stop(client);
     assert_eq!(output.matches("ifconfig gif0 create").count(), 1, "{output}");
@@ -156,7 +160,12 @@ fn a_refused_login_is_final() {
     folder.write("auth", "127.0.0.1:me:wrong-secret\n", 0o600);
     let (status, output) = rehearse(&folder, &broker, &["-l"]).wait(DEADLINE);
     assert_eq!(status.code(), Some(77), "{output}");
-    assert!(output.contains("the server refused the login: authentication failed."), "{output}");
+    assert!(
+        output.contains(
+            "login refused (\"authentication failed.\"): check the user name (-u) and the password"
+        ),
+        "{output}"
+    );
     assert!(!output.contains("wrong-secret"), "{output}");
 }
 
@@ -216,7 +225,9 @@ fn the_debug_log_shows_the_protocol_and_no_secret() {
     let client = rehearse(&folder, &broker, &["-d"]);
     client.wait_for("debug: server: +OK hi");
     let output = stop(client);
-    assert!(output.contains("debug: client: tunnel me ******** tunnelonly"), "{output}");
+    for line in ["client: tunnel me ******** tunnelonly", "client: quit", "server: +OK see you soon."] {
+        assert!(output.contains(&format!("debug: {line}")), "{output}");
+    }
     assert!(!output.contains(PASSWORD), "{output}");
 }
 
@@ -247,7 +258,7 @@ fn resident_kilobytes(pid: u32) -> usize {
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number of kilobytes")
 }
 
-/// How many files a process has open; where that cannot be seen, none.
+/// How many files a process has open; none if that cannot be seen.
 fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }

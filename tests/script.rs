@@ -1,6 +1,5 @@
 //! Runs of the script: what it is given, how long it may take, what becomes of what it prints.
 
-use std::ffi::OsString;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
@@ -10,10 +9,10 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dtcpclient::options::Options;
-use dtcpclient::protocol::offer::Asked;
-use dtcpclient::protocol::{Offer, TunnelType};
-use dtcpclient::script::{self, Facts, Limits, Runner, ScriptError, State, Way};
+use dtcpclient::options::{InputFile, SCRIPT};
+use dtcpclient::protocol::{Offer, Request, TunnelType};
+use dtcpclient::script::{self, Event, Limits, Parameters, Runner, ScriptError, ScriptMode};
+use dtcpclient::tunnel::{Carrier, Settings};
 use ffi::name::InterfaceName;
 use tempfile::TempDir;
 
@@ -34,7 +33,7 @@ impl log::Log for Recorder {
     fn flush(&self) {}
 }
 
-/// Has the log recorded from here on, whichever test comes first.
+/// Records the log from the first test on.
 fn record() {
     static START: Once = Once::new();
     START.call_once(|| {
@@ -47,7 +46,7 @@ fn logged(text: &str) -> bool {
     LOG.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(text))
 }
 
-/// A script in a folder of its own, which it finds as `$(dirname "$0")`.
+/// A script in a directory of its own, which it finds as `$(dirname "$0")`.
 struct Script {
     folder: TempDir,
 }
@@ -70,7 +69,7 @@ impl Script {
     }
 
     fn runner(&self, limits: Limits) -> Runner {
-        Runner::new(Some(self.path()), Way::Run, limits)
+        Runner::new(Some(self.path()), ScriptMode::Run, limits)
     }
 
     /// What the script left in a file beside it.
@@ -79,18 +78,15 @@ impl Script {
     }
 }
 
-fn options(line: &str) -> Options {
-    let words = format!("dtcpclient {line}");
-    Options::read(words.split_whitespace().map(OsString::from)).expect("good options")
-}
-
-fn facts() -> Facts {
+fn parameters() -> Parameters {
     let words =
         ["203.0.113.1", "192.0.2.2", "2001:db8::0002", "2001:db8::1", "2001:db8:1::/48"].map(str::to_owned);
-    let asked = Asked { tunnel_type: TunnelType::Network, udp: false, on_loopback: false };
-    let (offer, _) = Offer::read(&words, asked).expect("a good offer");
+    let tunnel_type = TunnelType::Network;
+    let request = Request { tunnel_type, udp: false, on_loopback: false };
+    let (offer, _) = Offer::read(&words, request).expect("a good offer");
     let gif0 = InterfaceName::new("gif0").expect("a good name");
-    Facts::new(&options("-t network -u me broker.example"), Ipv4Addr::new(192, 0, 2, 1), &offer, &gif0)
+    let settings = Settings { server: "broker.example".to_owned(), carrier: Carrier::Gif, mtu: 1280 };
+    Parameters::new(&settings, tunnel_type, Ipv4Addr::new(192, 0, 2, 1), &offer, &gif0)
 }
 
 /// Does what the client's loop does, until the condition holds.
@@ -118,7 +114,7 @@ fn lives(pid: &str) -> bool {
 fn the_script_gets_nine_arguments_and_the_same_as_variables() {
     let script = Script::new(r#"printf '[%s]' "$@" >"$folder/arguments"; env | sort >"$folder/environment""#);
     let mut runner = script.runner(Limits::default());
-    runner.run(State::Up, &facts(), Instant::now());
+    runner.run(Event::Up, &parameters(), Instant::now());
     run_until(&mut runner, Runner::is_idle);
     let arguments = "[up][broker.example][192.0.2.1][network][203.0.113.1][192.0.2.2][2001:db8::2][2001:db8::1][2001:db8:1::/48]";
     assert_eq!(script.file("arguments"), arguments);
@@ -154,7 +150,7 @@ fn the_script_gets_nine_arguments_and_the_same_as_variables() {
 fn what_it_prints_and_a_bad_status_are_logged() {
     let script = Script::new("echo to-output; echo to-error >&2; printf 'no\\033end'; exit 3");
     let mut runner = script.runner(Limits::default());
-    runner.run(State::Down, &facts(), Instant::now());
+    runner.run(Event::Down, &parameters(), Instant::now());
     run_until(&mut runner, Runner::is_idle);
     for text in ["script: to-output", "script: to-error", "script: no?end", "exit status: 3 (down)"] {
         assert!(logged(text), "{text}");
@@ -169,8 +165,8 @@ fn down_waits_for_an_unfinished_up() {
         echo "end $1" >>"$folder/order""#;
     let script = Script::new(body);
     let mut runner = script.runner(Limits::default());
-    runner.run(State::Up, &facts(), Instant::now());
-    runner.run(State::Down, &facts(), Instant::now());
+    runner.run(Event::Up, &parameters(), Instant::now());
+    runner.run(Event::Down, &parameters(), Instant::now());
     run_until(&mut runner, |_| script.file("order") == "begin up\n");
     fs::write(script.folder.path().join("go"), "").unwrap();
     run_until(&mut runner, Runner::is_idle);
@@ -182,8 +178,8 @@ fn an_up_that_never_started_needs_no_down() {
     let script =
         Script::new(r#"while ! [ -e "$folder/go" ]; do sleep 0.01; done; echo "$1" >>"$folder/order""#);
     let mut runner = script.runner(Limits::default());
-    for state in [State::Up, State::Down, State::Up, State::Down] {
-        runner.run(state, &facts(), Instant::now());
+    for event in [Event::Up, Event::Down, Event::Up, Event::Down] {
+        runner.run(event, &parameters(), Instant::now());
     }
     fs::write(script.folder.path().join("go"), "").unwrap();
     run_until(&mut runner, Runner::is_idle);
@@ -193,9 +189,8 @@ fn an_up_that_never_started_needs_no_down() {
 #[test]
 fn a_script_that_hangs_is_terminated_and_what_it_started_too() {
     let script = Script::new(r#"sleep 1000 & echo $! >"$folder/child"; echo $$ >"$folder/pid"; wait"#);
-    let mut runner =
-        script.runner(Limits { run: Duration::from_millis(300), grace: Duration::from_secs(60) });
-    runner.run(State::Up, &facts(), Instant::now());
+    let mut runner = script.runner(Limits { run: Duration::from_millis(300), grace: Duration::from_mins(1) });
+    runner.run(Event::Up, &parameters(), Instant::now());
     run_until(&mut runner, Runner::is_idle);
     assert!(logged("the script takes too long"));
     run_until(&mut runner, |_| !lives(&script.file("child")) && !lives(&script.file("pid")));
@@ -206,7 +201,7 @@ fn a_script_that_ignores_sigterm_is_killed() {
     let script = Script::new(r#"trap '' TERM; echo $$ >"$folder/pid"; while :; do sleep 0.05; done"#);
     let limits = Limits { run: Duration::from_millis(300), grace: Duration::from_millis(200) };
     let mut runner = script.runner(limits);
-    runner.run(State::Up, &facts(), Instant::now());
+    runner.run(Event::Up, &parameters(), Instant::now());
     run_until(&mut runner, Runner::is_idle);
     assert!(logged("did not end at SIGTERM"));
     assert!(!lives(&script.file("pid")));
@@ -217,11 +212,11 @@ fn in_a_hurry_both_runs_end_within_five_seconds() {
     let script = Script::new(r#"echo "$1" >>"$folder/order"; trap '' TERM; while :; do sleep 0.05; done"#);
     let mut runner = script.runner(Limits::default());
     let start = Instant::now();
-    runner.run(State::Up, &facts(), start);
+    runner.run(Event::Up, &parameters(), start);
     run_until(&mut runner, |_| script.file("order") == "up\n");
     let hurried = Instant::now();
     runner.hurry(hurried);
-    runner.run(State::Down, &facts(), hurried);
+    runner.run(Event::Down, &parameters(), hurried);
     run_until(&mut runner, |_| script.file("order") == "up\ndown\n");
     runner.hurry(Instant::now());
     run_until(&mut runner, Runner::is_idle);
@@ -239,13 +234,13 @@ fn in_a_hurry_no_up_starts_any_more_and_the_last_down_has_its_time() {
     let script = Script::new(body);
     let mut runner = script.runner(Limits::default());
     // A session has ended and another begun while the script of the first still hangs.
-    for state in [State::Up, State::Down, State::Up] {
-        runner.run(state, &facts(), Instant::now());
+    for event in [Event::Up, Event::Down, Event::Up] {
+        runner.run(event, &parameters(), Instant::now());
     }
     run_until(&mut runner, |_| script.file("order") == "begin up\n");
     let hurried = Instant::now();
     runner.hurry(hurried);
-    runner.run(State::Down, &facts(), hurried);
+    runner.run(Event::Down, &parameters(), hurried);
     run_until(&mut runner, Runner::is_idle);
     assert_eq!(script.file("order"), "begin up\nbegin down\nend down\n");
     assert!(hurried.elapsed() < Duration::from_secs(5), "{:?}", hurried.elapsed());
@@ -255,7 +250,7 @@ fn in_a_hurry_no_up_starts_any_more_and_the_last_down_has_its_time() {
 fn a_runner_that_is_dropped_leaves_no_process() {
     let script = Script::new(r#"echo $$ >"$folder/pid"; while :; do sleep 0.05; done"#);
     let mut runner = script.runner(Limits::default());
-    runner.run(State::Up, &facts(), Instant::now());
+    runner.run(Event::Up, &parameters(), Instant::now());
     run_until(&mut runner, |_| script.file("pid").ends_with('\n'));
     drop(runner);
     assert!(!lives(&script.file("pid")));
@@ -265,7 +260,7 @@ fn a_runner_that_is_dropped_leaves_no_process() {
 fn a_process_that_the_script_leaves_running_is_not_waited_for() {
     let script = Script::new(r#"sleep 1000 & echo $! >"$folder/child""#);
     let mut runner = script.runner(Limits::default());
-    runner.run(State::Up, &facts(), Instant::now());
+    runner.run(Event::Up, &parameters(), Instant::now());
     run_until(&mut runner, Runner::is_idle);
     let child = script.file("child");
     assert!(lives(&child), "it may be a daemon that the script was meant to start");
@@ -274,23 +269,23 @@ fn a_process_that_the_script_leaves_running_is_not_waited_for() {
 }
 
 #[test]
-fn a_rehearsal_tells_the_command_line_instead() {
-    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+fn a_rehearsal_prints_the_command_line_instead() {
+    static PRINTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let script = Script::new("echo ran >$folder/ran");
-    let tell = Way::Tell(Box::new(|line| TOLD.lock().unwrap().push(line.to_owned())));
-    let mut runner = Runner::new(Some(script.path()), tell, Limits::default());
-    runner.run(State::Up, &facts(), Instant::now());
+    let print = ScriptMode::Rehearse(Box::new(|words| PRINTED.lock().unwrap().push(words.join(" "))));
+    let mut runner = Runner::new(Some(script.path()), print, Limits::default());
+    runner.run(Event::Up, &parameters(), Instant::now());
     assert!(runner.is_idle());
-    let rest =
+    let arguments =
         "up broker.example 192.0.2.1 network 203.0.113.1 192.0.2.2 2001:db8::2 2001:db8::1 2001:db8:1::/48";
-    assert_eq!(*TOLD.lock().unwrap(), [format!("{} {rest}", script.path().display())]);
+    assert_eq!(*PRINTED.lock().unwrap(), [format!("{} {arguments}", script.path().display())]);
     assert_eq!(script.file("ran"), "");
 }
 
 #[test]
 fn a_script_that_is_missing_or_unsafe_is_refused() {
     let script = Script::new("");
-    let with = |path: &Path| script::check(&options(&format!("-u me -s {} broker", path.display())));
+    let with = |path: &Path| script::check(&InputFile { path: path.to_owned(), named: true });
     assert!(with(&script.path()).unwrap().is_some());
     for mode in [0o775, 0o757] {
         script.set_mode(mode);
@@ -305,7 +300,8 @@ fn a_script_that_is_missing_or_unsafe_is_refused() {
 #[test]
 fn a_missing_default_script_is_no_error() {
     record();
-    let there = Path::new(dtcpclient::options::SCRIPT).exists();
-    assert_eq!(script::check(&options("-u me broker")).unwrap().is_some(), there);
+    let there = Path::new(SCRIPT).exists();
+    let default = InputFile { path: SCRIPT.into(), named: false };
+    assert_eq!(script::check(&default).unwrap().is_some(), there);
     assert_eq!(logged("no script will be run"), !there);
 }

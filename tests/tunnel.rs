@@ -228,7 +228,7 @@ fn the_ksocket_is_left_alone_while_it_has_its_ends_and_else_made_again() {
 fn connect_in_vain(kernel: &mut Rehearsal, node: &InterfaceName) {
     kernel.set_route(None);
     let connect = Message::Connect(IfaceNode::Named(node.clone()), SocketAddrV4::new(LOCAL, 4030));
-    assert!(kernel.open_netgraph().unwrap().send(&connect).is_err());
+    assert!(kernel.open_netgraph().expect("a socket").send(&connect).is_err());
     kernel.set_route(Some(LOCAL));
 }
 

@@ -6,72 +6,68 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
 
-impl Errno {
-    /// Operation not permitted: not root, or in a jail that may not.
-    pub const EPERM: Self = Self(1);
-    /// No such file or directory: no such netgraph node or type, or no such module.
-    pub const ENOENT: Self = Self(2);
-    /// No such process.
-    pub const ESRCH: Self = Self(3);
-    /// Device not configured: no such interface.
-    pub const ENXIO: Self = Self(6);
-    /// Bad file descriptor: the netgraph socket is not open.
-    pub const EBADF: Self = Self(9);
-    /// File exists: the interface or the module is there already.
-    pub const EEXIST: Self = Self(17);
-    /// Invalid argument: a value out of range, or a cloner whose module is not loaded.
-    pub const EINVAL: Self = Self(22);
-    /// Protocol not supported: netgraph in a jail without a network stack of its own.
-    pub const EPROTONOSUPPORT: Self = Self(43);
-    /// Address family not supported by protocol family: `ng_socket` is not loaded.
-    pub const EAFNOSUPPORT: Self = Self(47);
-    /// Address already in use: the UDP port is taken.
-    pub const EADDRINUSE: Self = Self(48);
-    /// Can't assign requested address: another gif has this pair, or the address is not on the interface.
-    pub const EADDRNOTAVAIL: Self = Self(49);
-    /// Network is unreachable: no route to the far end.
-    pub const ENETUNREACH: Self = Self(51);
-    /// Socket is not connected.
-    pub const ENOTCONN: Self = Self(57);
-    /// Operation timed out: a node did not answer.
-    pub const ETIMEDOUT: Self = Self(60);
-    /// File name too long: a description longer than `net.ifdescr_maxlen`.
-    pub const ENAMETOOLONG: Self = Self(63);
-    /// No message of desired type: the interface has no description.
-    pub const ENOMSG: Self = Self(83);
-    /// Bad message: an answer that makes no sense.
-    pub const EBADMSG: Self = Self(89);
+/// Makes a constant of each errno, and `name` that has FreeBSD's wording for it.
+macro_rules! errnos {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
+        impl Errno {
+            $($(#[$doc])* pub const $name: Self = Self($number);)*
 
-    /// FreeBSD's own wording, as strerror(3) has it, for the numbers named here.
-    pub const fn text(self) -> Option<&'static str> {
-        Some(match self {
-            Self::EPERM => "Operation not permitted",
-            Self::ENOENT => "No such file or directory",
-            Self::ESRCH => "No such process",
-            Self::ENXIO => "Device not configured",
-            Self::EBADF => "Bad file descriptor",
-            Self::EEXIST => "File exists",
-            Self::EINVAL => "Invalid argument",
-            Self::EPROTONOSUPPORT => "Protocol not supported",
-            Self::EAFNOSUPPORT => "Address family not supported by protocol family",
-            Self::EADDRINUSE => "Address already in use",
-            Self::EADDRNOTAVAIL => "Can't assign requested address",
-            Self::ENETUNREACH => "Network is unreachable",
-            Self::ENOTCONN => "Socket is not connected",
-            Self::ETIMEDOUT => "Operation timed out",
-            Self::ENAMETOOLONG => "File name too long",
-            Self::ENOMSG => "No message of desired type",
-            Self::EBADMSG => "Bad message",
-            _ => return None,
-        })
-    }
+            /// FreeBSD's own wording, as strerror(3) has it, for the numbers named here.
+            const fn text(self) -> Option<&'static str> {
+                match self.0 {
+                    $($number => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+
+        #[cfg(target_os = "freebsd")]
+        const _: () = {
+            $(assert!($number == libc::$name, stringify!($name));)*
+        };
+    };
+}
+
+errnos! {
+    /// Not root, or in a jail that may not.
+    EPERM = 1, "Operation not permitted";
+    /// No such netgraph node or type, or no such module.
+    ENOENT = 2, "No such file or directory";
+    /// No such process.
+    ESRCH = 3, "No such process";
+    /// No such interface.
+    ENXIO = 6, "Device not configured";
+    /// The interface or the module is there already, or the interface is in the group.
+    EEXIST = 17, "File exists";
+    /// A value out of range, or a cloner whose module is not loaded.
+    EINVAL = 22, "Invalid argument";
+    /// Netgraph in a jail without a network stack of its own.
+    EPROTONOSUPPORT = 43, "Protocol not supported";
+    /// `ng_socket` is not loaded.
+    EAFNOSUPPORT = 47, "Address family not supported by protocol family";
+    /// The UDP port is taken.
+    EADDRINUSE = 48, "Address already in use";
+    /// Another gif has this pair, or the address is not on the interface.
+    EADDRNOTAVAIL = 49, "Can't assign requested address";
+    /// No route to the far end.
+    ENETUNREACH = 51, "Network is unreachable";
+    /// A ksocket without a peer.
+    ENOTCONN = 57, "Socket is not connected";
+    /// A node did not answer.
+    ETIMEDOUT = 60, "Operation timed out";
+    /// A description longer than `net.ifdescr_maxlen`, or an interface's name longer than 15 bytes.
+    ENAMETOOLONG = 63, "File name too long";
+    /// The interface has no description.
+    ENOMSG = 83, "No message of desired type";
+    /// An answer that makes no sense.
+    EBADMSG = 89, "Bad message";
 }
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.text() {
             Some(text) => f.write_str(text),
-            None => write!(f, "errno {}", self.0),
+            None => f.write_str(&system_text(self.0)),
         }
     }
 }
@@ -79,5 +75,34 @@ impl fmt::Display for Errno {
 impl fmt::Debug for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Errno({}: {self})", self.0)
+    }
+}
+
+/// The system's wording. Other systems number errors in another way, so that theirs would mislead.
+fn system_text(number: i32) -> String {
+    if !cfg!(target_os = "freebsd") {
+        return format!("errno {number}");
+    }
+    let text = std::io::Error::from_raw_os_error(number).to_string();
+    text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errno_says_what_the_system_says_of_it() {
+        assert_eq!(Errno::ENXIO.to_string(), "Device not configured");
+        let unnamed = if cfg!(target_os = "freebsd") { "Cannot allocate memory" } else { "errno 12" };
+        assert_eq!(Errno(12).to_string(), unnamed);
+    }
+
+    #[cfg(target_os = "freebsd")]
+    #[test]
+    fn the_texts_are_the_systems() {
+        for errno in (1..=99).map(Errno) {
+            assert_eq!(errno.to_string(), system_text(errno.0));
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::ptr;
 
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::abi::ioctl::Call;
+use crate::abi::ioctl::{Argument, Call};
 use crate::abi::numbers::{AF_NETGRAPH, ICMP6_FILTER, NG_CONTROL};
 use crate::echo::ECHO_REPLY;
 use crate::errno::Errno;
@@ -21,16 +21,19 @@ use crate::netgraph::Message;
 
 pub use calls::FreeBsd;
 
-/// ioctl(2): makes a call, and gives its argument as the kernel left it.
-fn ioctl<T: FromBytes + IntoBytes + Copy>(socket: &OwnedFd, call: &Call<'_, T>) -> Result<T, Errno> {
-    let mut argument = *call.argument();
-    let number = c_ulong::try_from(call.request().number).map_err(|_| Errno::EINVAL)?;
+/// ioctl(2): makes a call, and gives it back as the kernel left it.
+fn ioctl<T: Argument>(socket: &OwnedFd, mut call: Call<T>) -> Result<Call<T>, Errno> {
+    let Call { request, argument, buffer } = &mut call;
+    let address = if buffer.is_empty() { 0 } else { buffer.as_mut_ptr().expose_provenance() };
+    argument.point(address, buffer.len());
+    #[allow(clippy::useless_conversion, reason = "on i386, an unsigned long is a u32")]
+    let number: c_ulong = request.number().into();
     // SAFETY: the request's number tells the kernel the size of `T`, and it reads and writes no more at
-    // `argument`, which may then hold any bytes, as `T` may. Where the argument points to a buffer, it also
-    // tells the buffer's length, and the call borrows that buffer until it is dropped, which is after this.
-    let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut argument) };
+    // `argument`, which may then hold any bytes, as `T` may. All pointers in `argument` are to `buffer`, which nobody
+    // else has, and which has the length that comes with them.
+    let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut *argument) };
     check(outcome)?;
-    Ok(argument)
+    Ok(call)
 }
 
 /// kldload(2): loads a kernel module.

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use zerocopy::FromZeros;
+
 use crate::abi::ioctl::Call;
 use crate::abi::numbers::{SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFPHYADDR};
 use crate::abi::{Ifreq, InAliasreq, SockaddrIn, fixed, ifname, interface_name};
@@ -9,13 +11,13 @@ use crate::kernel::Ends;
 use crate::name::InterfaceName;
 
 /// Makes a gif with the lowest free unit number; [`created`] tells its name.
-pub fn create() -> Call<'static, Ifreq> {
+pub fn create() -> Call<Ifreq> {
     Call::new(SIOCIFCREATE2, Ifreq::new(fixed("gif")))
 }
 
 /// Asks for an interface of no kind. The kernel looks at the privilege first: EPERM without it, else EINVAL.
 /// Nothing is made.
-pub fn create_nothing() -> Call<'static, Ifreq> {
+pub fn create_nothing() -> Call<Ifreq> {
     Call::new(SIOCIFCREATE2, Ifreq::new(fixed("")))
 }
 
@@ -25,18 +27,17 @@ pub fn created(answer: &Ifreq) -> Option<InterfaceName> {
 }
 
 /// Gives a gif its outer addresses.
-pub fn set_outer_addresses(gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Call<'static, InAliasreq> {
+pub fn set_outer_addresses(gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Call<InAliasreq> {
     let argument = InAliasreq {
         ifra_name: ifname(gif),
         ifra_addr: SockaddrIn::new(outer.local, 0),
         ifra_dstaddr: SockaddrIn::new(outer.remote, 0),
-        ifra_mask: SockaddrIn::NONE,
-        ifra_vhid: 0,
+        ..FromZeros::new_zeroed()
     };
     Call::new(SIOCSIFPHYADDR, argument)
 }
 
 /// Destroys a gif.
-pub fn destroy(gif: &InterfaceName) -> Call<'static, Ifreq> {
+pub fn destroy(gif: &InterfaceName) -> Call<Ifreq> {
     Call::new(SIOCIFDESTROY, Ifreq::new(ifname(gif)))
 }

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::net::Ipv6Addr;
 
-use zerocopy::{FromZeros, transmute};
+use zerocopy::FromZeros;
 
 use crate::abi::ioctl::{Call, Ioctl};
 use crate::abi::numbers::{
@@ -12,30 +12,27 @@ use crate::abi::numbers::{
     SIOCSIFMTU,
 };
 use crate::abi::{
-    IfgReq, Ifgroupreq, IfgruGroups, Ifname, Ifreq, IfruBuffer, IfruFlags, IfruMtu, In6Addrlifetime,
-    In6Aliasreq, In6Ifreq, In6IfruAddr, In6Ndireq, NdIfinfo, SockaddrIn6, ifname, interface_name,
+    IfgReq, IfgroupreqGroup, IfgroupreqMembers, Ifname, IfreqBuffer, IfreqFlags, IfreqMtu, In6Addrlifetime,
+    In6Aliasreq, In6IfreqAddr, In6Ndireq, SockaddrIn6, ifname, interface_name,
 };
 use crate::errno::Errno;
 use crate::kernel::Ends;
 use crate::name::InterfaceName;
 
 /// Sets the description. The kernel refuses one of more than `net.ifdescr_maxlen` bytes with ENAMETOOLONG.
-pub fn set_description<'text>(interface: &InterfaceName, description: &'text CStr) -> Call<'text, Ifreq> {
-    let text = description.to_bytes_with_nul();
-    with_buffer(SIOCSIFDESCR, interface, text.as_ptr().expose_provenance(), text.len())
+pub fn set_description(interface: &InterfaceName, description: &CStr) -> Call<IfreqBuffer> {
+    with_buffer(SIOCSIFDESCR, interface, description.to_bytes_with_nul().to_owned())
 }
 
-/// Asks for the description, which the kernel puts into `buffer` with a NUL if there is room; see
+/// Asks for the description, which the kernel puts into the buffer with its NUL if `room` bytes are enough for it: see
 /// [`description_size`]. An interface without one: ENOMSG.
-pub fn description<'buffer>(interface: &InterfaceName, buffer: &'buffer mut [u8]) -> Call<'buffer, Ifreq> {
-    let length = buffer.len();
-    with_buffer(SIOCGIFDESCR, interface, buffer.as_mut_ptr().expose_provenance(), length)
+pub fn description(interface: &InterfaceName, room: usize) -> Call<IfreqBuffer> {
+    with_buffer(SIOCGIFDESCR, interface, vec![0; room])
 }
 
-/// How many bytes the description has with its NUL. Where the buffer has fewer, nothing is in it.
-pub fn description_size(answer: &Ifreq) -> usize {
-    let buffer: IfruBuffer = transmute!(answer.ifr_ifru);
-    buffer.length
+/// The size of the description with its NUL, in bytes. If the buffer has fewer, nothing is in it.
+pub fn description_size(answer: &IfreqBuffer) -> usize {
+    answer.length.get()
 }
 
 /// The description in a buffer, up to the NUL. What is not UTF-8 becomes U+FFFD.
@@ -44,17 +41,12 @@ pub fn description_text(buffer: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
-fn with_buffer<'a>(
-    request: Ioctl<Ifreq>,
-    interface: &InterfaceName,
-    buffer: usize,
-    length: usize,
-) -> Call<'a, Ifreq> {
-    let buffer = IfruBuffer { length, buffer, rest: FromZeros::new_zeroed() };
-    Call::new(request, Ifreq { ifr_name: ifname(interface), ifr_ifru: transmute!(buffer) })
+fn with_buffer(request: Ioctl<IfreqBuffer>, interface: &InterfaceName, buffer: Vec<u8>) -> Call<IfreqBuffer> {
+    let argument = IfreqBuffer { ifr_name: ifname(interface), ..FromZeros::new_zeroed() };
+    Call { request, argument, buffer }
 }
 
-/// A group's name as structs hold it. EINVAL where no group could have it: it is empty or too long, has other
+/// A group's name as structs hold it. EINVAL if no group could have it: it is empty or too long, has other
 /// than visible ASCII characters, or ends in a digit, as an interface's name does.
 pub fn group_name(group: &str) -> Result<Ifname, Errno> {
     let ends_in_digit = group.ends_with(|last: char| last.is_ascii_digit());
@@ -63,123 +55,95 @@ pub fn group_name(group: &str) -> Result<Ifname, Errno> {
 }
 
 /// Puts an interface into a group, which comes to be with its first member. In it already: EEXIST.
-pub fn join_group(interface: &InterfaceName, group: &str) -> Result<Call<'static, Ifgroupreq>, Errno> {
-    let argument = Ifgroupreq {
-        ifgr_name: ifname(interface),
-        ifgr_len: 0,
-        padding: FromZeros::new_zeroed(),
-        ifgr_ifgru: transmute!(group_name(group)?),
-    };
+pub fn join_group(interface: &InterfaceName, group: &str) -> Result<Call<IfgroupreqGroup>, Errno> {
+    let (ifgr_name, ifgr_group) = (ifname(interface), group_name(group)?);
+    let argument = IfgroupreqGroup { ifgr_name, ifgr_group, ..FromZeros::new_zeroed() };
     Ok(Call::new(SIOCAIFGROUP, argument))
 }
 
-/// Asks how much room [`members`] needs; [`members_size`] tells. No such group: ENOENT.
-pub fn count_members(group: &str) -> Result<Call<'static, Ifgroupreq>, Errno> {
-    list(group, 0, 0)
+/// Asks for the members of a group, which the kernel puts into the buffer. Without room, it answers how much it needs:
+/// see [`members_size`]. Too little room: EINVAL. No such group: ENOENT.
+pub fn members(group: &str, room: usize) -> Result<Call<IfgroupreqMembers>, Errno> {
+    let argument = IfgroupreqMembers { ifgr_name: group_name(group)?, ..FromZeros::new_zeroed() };
+    Ok(Call { request: SIOCGIFGMEMB, argument, buffer: vec![0; room] })
 }
 
-/// Size of the list of a group's members, in bytes.
-pub fn members_size(answer: &Ifgroupreq) -> usize {
-    usize::try_from(answer.ifgr_len).unwrap_or(usize::MAX)
-}
-
-/// Asks for the members of a group. The list is too small, as when the group has grown: EINVAL.
-pub fn members<'list>(
-    group: &str,
-    list_of_names: &'list mut [IfgReq],
-) -> Result<Call<'list, Ifgroupreq>, Errno> {
-    let size = u32::try_from(size_of_val(list_of_names)).map_err(|_| Errno::EINVAL)?;
-    list(group, size, list_of_names.as_mut_ptr().expose_provenance())
-}
-
-fn list<'a>(group: &str, ifgr_len: u32, start: usize) -> Result<Call<'a, Ifgroupreq>, Errno> {
-    let groups = IfgruGroups { ifgr_groups: start, rest: FromZeros::new_zeroed() };
-    let argument = Ifgroupreq {
-        ifgr_name: group_name(group)?,
-        ifgr_len,
-        padding: FromZeros::new_zeroed(),
-        ifgr_ifgru: transmute!(groups),
-    };
-    Ok(Call::new(SIOCGIFGMEMB, argument))
+/// The size of the list of a group's members, in bytes.
+pub fn members_size(answer: &IfgroupreqMembers) -> usize {
+    answer.ifgr_len.get()
 }
 
 /// The names in a list of members. Entries that the kernel left empty are passed over.
-pub fn member_names(list: &[IfgReq]) -> Vec<InterfaceName> {
-    list.iter().filter_map(|member| interface_name(&member.ifgrq_member)).collect()
+pub fn member_names(list: &[u8]) -> Vec<InterfaceName> {
+    list.chunks(size_of::<IfgReq>()).filter_map(interface_name).collect()
 }
 
 /// Sets the MTU, in bytes. Out of range: EINVAL.
-pub fn set_mtu(interface: &InterfaceName, mtu: u16) -> Call<'static, Ifreq> {
-    let mtu = IfruMtu { ifr_mtu: i32::from(mtu), rest: FromZeros::new_zeroed() };
-    Call::new(SIOCSIFMTU, Ifreq { ifr_name: ifname(interface), ifr_ifru: transmute!(mtu) })
+pub fn set_mtu(interface: &InterfaceName, mtu: u16) -> Call<IfreqMtu> {
+    let argument =
+        IfreqMtu { ifr_name: ifname(interface), ifr_mtu: i32::from(mtu), rest: FromZeros::new_zeroed() };
+    Call::new(SIOCSIFMTU, argument)
 }
 
-/// Asks for the flags; [`flags`] tells them.
-pub fn get_flags(interface: &InterfaceName) -> Call<'static, Ifreq> {
-    Call::new(SIOCGIFFLAGS, Ifreq::new(ifname(interface)))
+/// Asks for the flags: see [`flags`].
+pub fn get_flags(interface: &InterfaceName) -> Call<IfreqFlags> {
+    Call::new(SIOCGIFFLAGS, with_flags(interface, 0))
 }
 
 /// The flags, `IFF_*`, from the argument as the kernel left it.
-pub fn flags(answer: &Ifreq) -> u32 {
-    let flags: IfruFlags = transmute!(answer.ifr_ifru);
-    u32::from(flags.ifr_flagshigh) << 16 | u32::from(flags.ifr_flags)
+pub fn flags(answer: &IfreqFlags) -> u32 {
+    u32::from(answer.ifr_flagshigh) << 16 | u32::from(answer.ifr_flags)
 }
 
 /// Sets `IFF_UP` beside the flags that [`get_flags`] found.
-pub fn bring_up(interface: &InterfaceName, found: &Ifreq) -> Call<'static, Ifreq> {
-    set_flags(interface, flags(found) | IFF_UP)
+pub fn bring_up(interface: &InterfaceName, found: &IfreqFlags) -> Call<IfreqFlags> {
+    Call::new(SIOCSIFFLAGS, with_flags(interface, flags(found) | IFF_UP))
 }
 
-fn set_flags(interface: &InterfaceName, flags: u32) -> Call<'static, Ifreq> {
-    let [low, high]: [u16; 2] = halves(flags);
-    let flags = IfruFlags { ifr_flags: low, ifr_flagshigh: high, rest: FromZeros::new_zeroed() };
-    Call::new(SIOCSIFFLAGS, Ifreq { ifr_name: ifname(interface), ifr_ifru: transmute!(flags) })
-}
-
-/// The low and the high 16 bits.
-fn halves(flags: u32) -> [u16; 2] {
+fn with_flags(interface: &InterfaceName, flags: u32) -> IfreqFlags {
     let [a, b, c, d] = flags.to_le_bytes();
-    [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])]
+    IfreqFlags {
+        ifr_name: ifname(interface),
+        ifr_flags: u16::from_le_bytes([a, b]),
+        ifr_flagshigh: u16::from_le_bytes([c, d]),
+        rest: FromZeros::new_zeroed(),
+    }
 }
 
 /// Asks how neighbour discovery works on an interface. On an `AF_INET6` socket.
-pub fn get_neighbour_discovery(interface: &InterfaceName) -> Call<'static, In6Ndireq> {
-    let ndi = NdIfinfo { timing: FromZeros::new_zeroed(), flags: 0, rest: FromZeros::new_zeroed() };
-    Call::new(SIOCGIFINFO_IN6, In6Ndireq { ifname: ifname(interface), ndi })
+pub fn get_neighbour_discovery(interface: &InterfaceName) -> Call<In6Ndireq> {
+    Call::new(SIOCGIFINFO_IN6, In6Ndireq { ifname: ifname(interface), ndi: FromZeros::new_zeroed() })
 }
 
 /// Clears `ND6_IFF_IFDISABLED` in what [`get_neighbour_discovery`] found. On an `AF_INET6` socket.
-pub fn enable_ipv6(found: &In6Ndireq) -> Call<'static, In6Ndireq> {
+pub fn enable_ipv6(found: &In6Ndireq) -> Call<In6Ndireq> {
     let mut argument = *found;
     argument.ndi.flags &= !ND6_IFF_IFDISABLED;
     Call::new(SIOCSIFINFO_IN6, argument)
 }
 
 /// Adds an address with its peer, for ever. On an `AF_INET6` socket.
-pub fn add_address(interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Call<'static, In6Aliasreq> {
+pub fn add_address(interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Call<In6Aliasreq> {
     let for_ever = In6Addrlifetime {
-        ia6t_expire: 0,
-        ia6t_preferred: 0,
         ia6t_vltime: ND6_INFINITE_LIFETIME,
         ia6t_pltime: ND6_INFINITE_LIFETIME,
+        ..FromZeros::new_zeroed()
     };
     let argument = In6Aliasreq {
         ifra_name: ifname(interface),
         ifra_addr: SockaddrIn6::new(inner.local),
         ifra_dstaddr: SockaddrIn6::new(inner.remote),
         ifra_prefixmask: SockaddrIn6::new(Ipv6Addr::from_bits(u128::MAX)),
-        ifra_flags: 0,
         ifra_lifetime: for_ever,
-        ifra_vhid: 0,
-        padding: FromZeros::new_zeroed(),
+        ..FromZeros::new_zeroed()
     };
     Call::new(SIOCAIFADDR_IN6, argument)
 }
 
 /// Removes an address. Not on this interface: EADDRNOTAVAIL. On an `AF_INET6` socket.
-pub fn remove_address(interface: &InterfaceName, local: Ipv6Addr) -> Call<'static, In6Ifreq> {
-    let address = In6IfruAddr { ifr_addr: SockaddrIn6::new(local), rest: FromZeros::new_zeroed() };
-    Call::new(SIOCDIFADDR_IN6, In6Ifreq { ifr_name: ifname(interface), ifr_ifru: transmute!(address) })
+pub fn remove_address(interface: &InterfaceName, local: Ipv6Addr) -> Call<In6IfreqAddr> {
+    let (ifr_name, ifr_addr) = (ifname(interface), SockaddrIn6::new(local));
+    Call::new(SIOCDIFADDR_IN6, In6IfreqAddr { ifr_name, ifr_addr, rest: FromZeros::new_zeroed() })
 }
 
 #[cfg(test)]
@@ -216,20 +180,19 @@ mod tests {
 
         #[test]
         fn flags_come_out_as_they_went_in(name in names(), value: u32) {
-            prop_assert_eq!(flags(set_flags(&name, value).argument()), value);
+            prop_assert_eq!(flags(&with_flags(&name, value)), value);
         }
 
         #[test]
         fn members_come_out_as_they_went_in(members in prop::collection::vec(names(), 0..20)) {
-            let list: Vec<IfgReq> =
-                members.iter().map(|name| IfgReq { ifgrq_member: ifname(name) }).collect();
+            let list: Vec<u8> = members.iter().flat_map(ifname).collect();
             prop_assert_eq!(member_names(&list), members);
         }
 
         #[test]
         fn ipv6_is_enabled_and_all_else_left(bytes: [[u8; 36]; 2]) {
             let found = In6Ndireq::read_from_bytes(bytes.as_bytes()).expect("72 bytes");
-            let enabled = *enable_ipv6(&found).argument();
+            let enabled = enable_ipv6(&found).argument;
             prop_assert_eq!(enabled.ndi.flags & ND6_IFF_IFDISABLED, 0);
             let mut disabled = enabled;
             disabled.ndi.flags |= found.ndi.flags & ND6_IFF_IFDISABLED;
@@ -240,11 +203,9 @@ mod tests {
         fn no_bytes_upset_a_decoder(bytes in prop::collection::vec(any::<u8>(), 0..64), fixed: [u8; 32]) {
             let _ = interface_name(&bytes);
             let _ = description_text(&bytes);
-            let answer = Ifreq::read_from_bytes(&fixed).expect("32 bytes");
-            let _ = flags(&answer);
-            let _ = description_size(&answer);
-            let (list, _) = <[IfgReq]>::ref_from_prefix_with_elems(&bytes, bytes.len() / 16).expect("it fits");
-            let _ = member_names(list);
+            let _ = flags(&IfreqFlags::read_from_bytes(&fixed).expect("its size"));
+            let _ = description_size(&IfreqBuffer::read_from_bytes(&fixed).expect("its size"));
+            let _ = member_names(&bytes);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! FreeBSD's own kernel, asked for all that the program asks of it.
 //!
 //! To be run as root, on a host or in a vnet jail, where `lo0` has 127.0.0.1; without the privilege to make
-//! interfaces each test says so and passes. A test removes all that it has made. The modules that it has loaded stay.
+//! interfaces each test says so and passes, or fails if the environment has `DTCPCLIENT_REQUIRE_KERNEL`. A test removes
+//! all that it has made. The modules that it has loaded stay.
 #![cfg(target_os = "freebsd")]
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,13 +15,18 @@ use std::time::{Duration, Instant};
 
 use ffi::errno::Errno;
 use ffi::freebsd::FreeBsd;
-use ffi::kernel::{self, IfaceNode, Inner, Kernel, Outer};
+use ffi::kernel::{self, Ends, Kernel, Netgraph};
 use ffi::name::InterfaceName;
+use ffi::netgraph::{IfaceNode, Message, interface_name, socket_address};
+use ffi::route_socket::{AddressChange, RouteSocket};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+/// No host has this address (RFC 5737).
+const FOREIGN: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// All nodes of a link.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const GROUP: &str = "dtcp-test";
@@ -33,9 +40,9 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// The kernel, where this process may make interfaces, for as long as it is this test's turn.
 fn kernel() -> Option<(FreeBsd, MutexGuard<'static, ()>)> {
     let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut kernel = FreeBsd::new().expect("a socket needs no privilege");
+    let mut kernel = socket();
     if let Err(refused) = kernel.check_privilege() {
-        eprintln!("skipped: may not make interfaces here: {refused}");
+        skip(&format!("may not make interfaces here: {refused}"));
         return None;
     }
     for module in ["if_gif", "ng_socket"] {
@@ -46,65 +53,112 @@ fn kernel() -> Option<(FreeBsd, MutexGuard<'static, ()>)> {
     Some((kernel, turn))
 }
 
-/// A gif that is destroyed with its test.
-struct Gif(InterfaceName);
+/// Says why a test is skipped, unless all of them are required to run.
+fn skip(why: &str) {
+    assert!(std::env::var_os("DTCPCLIENT_REQUIRE_KERNEL").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+}
 
-impl Gif {
-    fn new(kernel: &mut FreeBsd) -> Self {
+/// An interface that is removed with its test.
+struct Interface(InterfaceName);
+
+impl Interface {
+    fn gif(kernel: &mut FreeBsd) -> Self {
         Self(kernel.create_gif().expect("a gif"))
     }
-}
 
-impl Drop for Gif {
-    fn drop(&mut self) {
-        let Ok(mut kernel) = FreeBsd::new() else { return eprintln!("{} is left over", self.0) };
-        match kernel.destroy_gif(&self.0) {
-            Err(cause) if cause.errno != Errno::ENXIO => eprintln!("{} is left over: {cause}", self.0),
-            _ => {}
-        }
-    }
-}
-
-/// An iface node, with a ksocket or not, that is shut down with its test.
-struct Node(InterfaceName);
-
-impl Node {
-    /// On the own hook of `kernel`.
-    fn new(kernel: &mut FreeBsd) -> Self {
-        kernel.open_netgraph().expect("a control socket");
-        kernel.make_iface_node().expect("an iface node");
-        Self(kernel.iface_node_name().expect("its name"))
+    /// With an iface node on the hook of a control socket, and a ksocket on that.
+    fn ng(netgraph: &mut dyn Netgraph) -> Self {
+        netgraph.send(&Message::MakeIface).expect("an iface node");
+        let answer = netgraph.send(&Message::GetInterfaceName).expect("its name");
+        let interface = Self(interface_name(&answer).expect("a name"));
+        netgraph.send(&Message::MakeKsocket(IfaceNode::OnHook)).expect("a ksocket");
+        interface
     }
 
-    fn named(&self) -> IfaceNode {
+    fn node(&self) -> IfaceNode {
         IfaceNode::Named(self.0.clone())
     }
 }
 
-impl Drop for Node {
+impl Deref for Interface {
+    type Target = InterfaceName;
+
+    fn deref(&self) -> &InterfaceName {
+        &self.0
+    }
+}
+
+impl Drop for Interface {
     fn drop(&mut self) {
-        let Ok(mut kernel) = FreeBsd::new() else { return eprintln!("{} is left over", self.0) };
-        match kernel.open_netgraph().and_then(|()| kernel.shut_down_node(&self.named())) {
-            Err(cause) if cause.errno != Errno::ENOENT => eprintln!("{} is left over: {cause}", self.0),
+        let removed = match socket().destroy_gif(&self.0) {
+            Err(cause) if cause.errno == Errno::EINVAL => send(&Message::ShutDown(self.node())).map(drop),
+            result => result,
+        };
+        match removed {
+            Err(cause) if ![Errno::ENXIO, Errno::ENOENT].contains(&cause.errno) => {
+                eprintln!("{} is left over: {cause}", self.0);
+            }
             _ => {}
         }
     }
 }
 
+/// Another address of this host, which it has while its test runs.
+struct Alias(Ipv4Addr);
+
+impl Alias {
+    fn new() -> Self {
+        let alias = Self(Ipv4Addr::new(127, 13, 20, 28));
+        ifconfig(&format!("lo0 inet {}/32 alias", alias.0));
+        alias
+    }
+}
+
+impl Drop for Alias {
+    fn drop(&mut self) {
+        ifconfig(&format!("lo0 inet {} -alias", self.0));
+    }
+}
+
+/// Does what an administrator might do.
+fn ifconfig(arguments: &str) {
+    let status = Command::new("ifconfig").args(arguments.split(' ')).status().expect("ifconfig(8)");
+    assert!(status.success() || std::thread::panicking(), "ifconfig {arguments}: {status}");
+}
+
+/// The socket for requests about interfaces.
+fn socket() -> FreeBsd {
+    FreeBsd::new().expect("a socket needs no privilege")
+}
+
+/// Sends a message from a control socket of its own.
+fn send(message: &Message) -> kernel::Result<Vec<u8>> {
+    socket().open_netgraph()?.send(message)
+}
+
+/// The two ends of an interface's ksocket: what it is bound to, and what it is connected to.
+fn ends(interface: &Interface) -> [Result<SocketAddrV4, Errno>; 2] {
+    [Message::GetName(interface.node()), Message::GetPeerName(interface.node())].map(|question| {
+        let answer = send(&question).map_err(|error| error.errno)?;
+        Ok(socket_address(&answer).expect("an address"))
+    })
+}
+
 /// What an operation failed with.
-fn errno<T: std::fmt::Debug>(outcome: kernel::Result<T>) -> Errno {
-    outcome.expect_err("the kernel refuses this").errno
+fn errno<T>(outcome: kernel::Result<T>) -> Errno {
+    outcome.map(drop).expect_err("the kernel refuses this").errno
 }
 
 /// Outer addresses that no other test uses.
-fn outer(test: u8) -> Outer {
-    Outer { source: LOOPBACK, destination: Ipv4Addr::new(192, 0, 2, test) }
+fn outer(test: u8) -> Ends<Ipv4Addr> {
+    Ends { local: LOOPBACK, remote: Ipv4Addr::new(192, 0, 2, test) }
 }
 
 /// Inner addresses that no other test uses.
-fn inner(test: u16) -> Inner {
+fn inner(test: u16) -> Ends<Ipv6Addr> {
     let address = |host| Ipv6Addr::new(0x2001, 0xdb8, 0, test, 0, 0, 0, host);
-    Inner { local: address(2), remote: address(1) }
+    Ends { local: address(2), remote: address(1) }
 }
 
 /// What getifaddrs(3) has of an interface, an entry for each of its addresses.
@@ -125,8 +179,13 @@ fn addresses(interface: &InterfaceName) -> Vec<(Ipv6Addr, Option<Ipv6Addr>)> {
     entries.filter_map(|entry| Some((ipv6(entry.address)?, ipv6(entry.destination)))).collect()
 }
 
-fn has_address(interface: &InterfaceName, inner: Inner) -> bool {
+fn has_address(interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> bool {
     addresses(interface).contains(&(inner.local, Some(inner.remote)))
+}
+
+/// Whether an address can be used: it cannot while it is tentative.
+fn is_usable(address: Ipv6Addr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// The interface's index: another, if it was destroyed and made again.
@@ -156,18 +215,17 @@ fn far_end() -> (UdpSocket, SocketAddrV4) {
 
 /// A UDP port that nobody has.
 fn free_port() -> u16 {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a port");
-    socket.local_addr().expect("its number").port()
+    UdpSocket::bind((ANY, 0)).and_then(|socket| socket.local_addr()).expect("a port").port()
 }
 
-/// The next IPv6 packet for this address that comes out of the tunnel.
-fn packet_for(far_end: &UdpSocket, address: Ipv6Addr) -> Vec<u8> {
+/// The next IPv6 packet for this address that comes out of the tunnel, and from where.
+fn packet_for(far_end: &UdpSocket, address: Ipv6Addr) -> (Vec<u8>, SocketAddr) {
     wait_for("a packet", || {
         let mut packet = vec![0; 2000];
-        let length = far_end.recv(&mut packet).expect("a packet in time");
+        let (length, source) = far_end.recv_from(&mut packet).expect("a packet in time");
         packet.truncate(length);
         let destination = packet.get(24..40)?;
-        (packet[0] >> 4 == 6 && destination == address.octets()).then_some(packet)
+        (packet[0] >> 4 == 6 && destination == address.octets()).then_some((packet, source))
     })
 }
 
@@ -181,166 +239,253 @@ fn bring_up(kernel: &mut FreeBsd, interface: &InterfaceName) {
     });
 }
 
-/// An iface node with a bound and connected ksocket, and IPv6 on it.
-fn udp_tunnel(kernel: &mut FreeBsd, port: u16, peer: SocketAddrV4) -> Node {
-    let node = Node::new(kernel);
-    kernel.make_ksocket_node(&IfaceNode::OnHook).expect("a ksocket");
-    kernel.bind_ksocket(&IfaceNode::OnHook, port).expect("its port");
-    kernel.connect_ksocket(&IfaceNode::OnHook, peer).expect("its peer");
-    kernel.release_hook().expect("the hook is released");
-    kernel.close_netgraph();
-    bring_up(kernel, &node.0);
-    node
+/// An ng interface whose ksocket has these ends, with IPv6.
+fn udp_tunnel(kernel: &mut FreeBsd, local: SocketAddrV4, remote: SocketAddrV4) -> Interface {
+    let mut netgraph = kernel.open_netgraph().expect("a control socket");
+    let interface = Interface::ng(&mut *netgraph);
+    netgraph.send(&Message::Bind(IfaceNode::OnHook, local)).expect("its address");
+    netgraph.send(&Message::Connect(IfaceNode::OnHook, remote)).expect("its peer");
+    bring_up(kernel, &interface);
+    interface
 }
 
 #[test]
 fn a_gif_lives_as_the_program_wants_it() {
     let Some((mut kernel, _turn)) = kernel() else { return };
-    let gif = Gif::new(&mut kernel);
-    let name = &gif.0;
-    assert!(name.as_str().starts_with("gif"), "{name}");
-    let made = index(name).expect("it exists");
+    let gif = Interface::gif(&mut kernel);
+    assert!(gif.as_str().starts_with("gif"), "{}", *gif);
+    let made = index(&gif).expect("it exists");
 
-    kernel.point_gif(name, outer(1)).expect("outer addresses");
-    assert!(has_flag(name, InterfaceFlags::IFF_RUNNING));
-    kernel.set_mtu(name, 1400).expect("an MTU");
-    assert!(!has_flag(name, InterfaceFlags::IFF_UP));
-    bring_up(&mut kernel, name);
+    kernel.set_outer_addresses(&gif, outer(1)).expect("outer addresses");
+    assert!(has_flag(&gif, InterfaceFlags::IFF_RUNNING));
+    kernel.set_mtu(&gif, 1400).expect("an MTU");
+    assert!(!has_flag(&gif, InterfaceFlags::IFF_UP));
+    bring_up(&mut kernel, &gif);
 
-    kernel.add_address(name, inner(1)).expect("an inner address");
-    assert!(has_address(name, inner(1)));
-    kernel.add_address(name, inner(1)).expect("the same once more");
-    kernel.point_gif(name, outer(2)).expect("other outer addresses");
-    assert_eq!(index(name), Some(made), "it is still the same interface");
-    assert!(has_address(name, inner(1)), "and its address stays");
-    kernel.remove_address(name, inner(1).local).expect("an address it has");
-    assert!(!has_address(name, inner(1)));
-    assert_eq!(errno(kernel.remove_address(name, inner(1).local)), Errno::EADDRNOTAVAIL);
+    kernel.add_address(&gif, inner(1)).expect("an inner address");
+    assert!(has_address(&gif, inner(1)));
+    kernel.set_outer_addresses(&gif, outer(2)).expect("other outer addresses");
+    assert_eq!(index(&gif), Some(made), "it is still the same interface");
+    assert!(has_address(&gif, inner(1)), "and its address stays");
+    kernel.remove_address(&gif, inner(1).local).expect("an address it has");
+    assert!(!has_address(&gif, inner(1)));
+    assert_eq!(errno(kernel.remove_address(&gif, inner(1).local)), Errno::EADDRNOTAVAIL);
 
-    kernel.destroy_gif(name).expect("it is destroyed");
-    assert_eq!(index(name), None);
-    assert_eq!(errno(kernel.destroy_gif(name)), Errno::ENXIO);
-    assert_eq!(errno(kernel.point_gif(name, outer(1))), Errno::ENXIO);
-    assert_eq!(errno(kernel.bring_up(name)), Errno::ENXIO);
+    kernel.destroy_gif(&gif).expect("it is destroyed");
+    assert_eq!(index(&gif), None);
+    assert_eq!(errno(kernel.destroy_gif(&gif)), Errno::ENXIO);
+    assert_eq!(errno(kernel.set_outer_addresses(&gif, outer(1))), Errno::ENXIO);
+    assert_eq!(errno(kernel.bring_up(&gif)), Errno::ENXIO);
 }
 
 #[test]
 fn a_gif_without_a_source_of_this_host_does_not_run() {
     let Some((mut kernel, _turn)) = kernel() else { return };
-    let gif = Gif::new(&mut kernel);
-    let elsewhere = Outer { source: Ipv4Addr::new(198, 51, 100, 1), ..outer(3) };
-    kernel.point_gif(&gif.0, elsewhere).expect("a source that no interface has is accepted");
-    assert!(!has_flag(&gif.0, InterfaceFlags::IFF_RUNNING));
-    kernel.point_gif(&gif.0, outer(3)).expect("a source that lo0 has");
-    assert!(has_flag(&gif.0, InterfaceFlags::IFF_RUNNING));
+    let gif = Interface::gif(&mut kernel);
+    let elsewhere = Ends { local: FOREIGN, ..outer(3) };
+    kernel.set_outer_addresses(&gif, elsewhere).expect("a source that no interface has is accepted");
+    assert!(!has_flag(&gif, InterfaceFlags::IFF_RUNNING));
+    kernel.set_outer_addresses(&gif, outer(3)).expect("a source that lo0 has");
+    assert!(has_flag(&gif, InterfaceFlags::IFF_RUNNING));
 }
 
 #[test]
 fn two_gifs_cannot_have_the_same_outer_addresses() {
     let Some((mut kernel, _turn)) = kernel() else { return };
-    let [first, second] = [Gif::new(&mut kernel), Gif::new(&mut kernel)];
-    kernel.point_gif(&first.0, outer(4)).expect("nobody has them");
-    kernel.point_gif(&first.0, outer(4)).expect("it has them itself");
-    assert_eq!(errno(kernel.point_gif(&second.0, outer(4))), Errno::EADDRNOTAVAIL);
+    let [first, second] = [Interface::gif(&mut kernel), Interface::gif(&mut kernel)];
+    kernel.set_outer_addresses(&first, outer(4)).expect("nobody has them");
+    assert_eq!(errno(kernel.set_outer_addresses(&second, outer(4))), Errno::EADDRNOTAVAIL);
 }
 
 #[test]
 fn a_gif_takes_an_mtu_from_1280_to_8192() {
     let Some((mut kernel, _turn)) = kernel() else { return };
-    let gif = Gif::new(&mut kernel);
+    let gif = Interface::gif(&mut kernel);
     for good in [1280, 8192] {
-        kernel.set_mtu(&gif.0, good).expect("in range");
+        kernel.set_mtu(&gif, good).expect("in range");
     }
     for bad in [1279, 8193] {
-        assert_eq!(errno(kernel.set_mtu(&gif.0, bad)), Errno::EINVAL, "{bad}");
+        assert_eq!(errno(kernel.set_mtu(&gif, bad)), Errno::EINVAL, "{bad}");
     }
 }
 
 #[test]
 fn a_description_is_given_back() {
     let Some((mut kernel, _turn)) = kernel() else { return };
-    let gif = Gif::new(&mut kernel);
-    assert_eq!(kernel.description(&gif.0).expect("none"), "");
+    let gif = Interface::gif(&mut kernel);
+    assert_eq!(kernel.description(&gif).expect("none"), "");
     for text in ["dtcpclient: broker.example, pid 4711", &"long ".repeat(100)] {
-        kernel.describe(&gif.0, text).expect("a description");
-        assert_eq!(kernel.description(&gif.0).expect("it has one"), text);
+        kernel.set_description(&gif, text).expect("a description");
+        assert_eq!(kernel.description(&gif).expect("it has one"), text);
     }
-    assert_eq!(errno(kernel.describe(&gif.0, &"too long ".repeat(1000))), Errno::ENAMETOOLONG);
-    assert_eq!(errno(kernel.describe(&gif.0, "a\0b")), Errno::EINVAL);
+    assert_eq!(errno(kernel.set_description(&gif, &"too long ".repeat(1000))), Errno::ENAMETOOLONG);
+    assert_eq!(errno(kernel.set_description(&gif, "a\0b")), Errno::EINVAL);
 }
 
 #[test]
 fn a_group_has_the_interfaces_that_joined_it() {
     let Some((mut kernel, _turn)) = kernel() else { return };
     assert_eq!(kernel.group_members(GROUP).expect("no such group"), []);
-    let [gif, other] = [Gif::new(&mut kernel), Gif::new(&mut kernel)];
-    let node = Node::new(&mut kernel);
-    for name in [&gif.0, &node.0] {
-        kernel.join_group(name, GROUP).expect("it joins");
+    let [gif, other] = [Interface::gif(&mut kernel), Interface::gif(&mut kernel)];
+    let ng = Interface::ng(&mut *kernel.open_netgraph().expect("a control socket"));
+    for interface in [&gif, &ng] {
+        kernel.join_group(interface, GROUP).expect("it joins");
     }
     let members = kernel.group_members(GROUP).expect("a group");
     assert_eq!(members.len(), 2);
-    assert!(members.contains(&gif.0) && members.contains(&node.0) && !members.contains(&other.0));
-    assert_eq!(errno(kernel.join_group(&gif.0, GROUP)), Errno::EEXIST);
-    assert_eq!(errno(kernel.join_group(&gif.0, "ends-in-1")), Errno::EINVAL);
+    assert!(members.contains(&gif) && members.contains(&ng) && !members.contains(&other));
+    assert_eq!(errno(kernel.join_group(&gif, "ends-in-1")), Errno::EINVAL);
+}
+
+/// Sets every property, as each login does. `joins`: the interface is not in the group yet.
+fn set_all(kernel: &mut FreeBsd, interface: &Interface, inner: Ends<Ipv6Addr>, joins: bool) {
+    kernel.set_description(interface, "dtcpclient: broker.example, pid 4711").expect("a description");
+    let joined = kernel.join_group(interface, GROUP).map_err(|error| error.errno);
+    assert_eq!(joined, if joins { Ok(()) } else { Err(Errno::EEXIST) });
+    if interface.as_str().starts_with("gif") {
+        kernel.set_outer_addresses(interface, outer(5)).expect("outer addresses");
+    }
+    kernel.set_mtu(interface, 1280).expect("an MTU");
+    kernel.enable_ipv6(interface).expect("IPv6 is enabled");
+    kernel.bring_up(interface).expect("it is up");
+    kernel.add_address(interface, inner).expect("an inner address");
+}
+
+#[test]
+fn every_property_can_be_set_again_and_mends_what_others_did() {
+    let Some((mut kernel, _turn)) = kernel() else { return };
+    let gif = Interface::gif(&mut kernel);
+    let ng = udp_tunnel(&mut kernel, SocketAddrV4::new(LOOPBACK, 0), far_end().1);
+    for (interface, inner) in [(&gif, inner(5)), (&ng, inner(6))] {
+        set_all(&mut kernel, interface, inner, true);
+        wait_for("the address to be checked", || is_usable(inner.local).then_some(()));
+        set_all(&mut kernel, interface, inner, false);
+        assert!(is_usable(inner.local), "it is not checked again");
+        assert_eq!(addresses(interface).iter().filter(|(local, _)| *local == inner.local).count(), 1);
+
+        let moved = Ends { remote: self::inner(8).remote, ..inner };
+        kernel.add_address(interface, moved).expect("another peer");
+        assert!(has_address(interface, moved) && !has_address(interface, inner) && is_usable(inner.local));
+
+        ifconfig(&format!("{} down", **interface));
+        ifconfig(&format!("{} inet6 ifdisabled", **interface));
+        ifconfig(&format!("{} inet6 {} -alias", **interface, inner.local));
+        set_all(&mut kernel, interface, inner, false);
+        assert!(has_flag(interface, InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING));
+        assert!(has_address(interface, inner));
+        wait_for("the address to be checked", || is_usable(inner.local).then_some(()));
+    }
 }
 
 #[test]
 fn ipv6_in_udp_comes_out_at_the_far_end() {
     let Some((mut kernel, _turn)) = kernel() else { return };
-    let (first, first_address) = far_end();
-    let (second, second_address) = far_end();
-    let port = free_port();
-    let node = udp_tunnel(&mut kernel, port, first_address);
-    let name = &node.0;
-    let made = index(name).expect("it exists");
-    kernel.add_address(name, inner(2)).expect("an inner address");
-    assert!(has_address(name, inner(2)));
+    let (far_end, remote) = far_end();
+    let local = SocketAddrV4::new(LOOPBACK, free_port());
+    let ng = udp_tunnel(&mut kernel, local, remote);
+    wait_for("the link-local address to be checked", || kernel.send_keepalive(&ng).ok());
+    assert_eq!(packet_for(&far_end, ALL_NODES).1, local.into());
 
-    wait_for("the link-local address to be checked", || kernel.send_keepalive(name).ok());
-    packet_for(&first, ALL_NODES);
-
-    kernel.open_netgraph().expect("a control socket");
-    kernel.connect_ksocket(&node.named(), second_address).expect("re-connected");
-    assert_eq!(index(name), Some(made), "it is still the same interface");
-    assert!(has_address(name, inner(2)), "and its address stays");
-    kernel.send_keepalive(name).expect("the address is good by now");
-    packet_for(&second, ALL_NODES);
-
-    assert_eq!(errno(kernel.destroy_gif(name)), Errno::EINVAL, "an interface of a node goes with the node");
-    kernel.shut_down_node(&node.named()).expect("it is shut down");
-    assert_eq!(index(name), None);
+    assert_eq!(errno(kernel.destroy_gif(&ng)), Errno::EINVAL, "an interface of a node goes with the node");
+    send(&Message::ShutDown(ng.node())).expect("it is shut down");
+    assert_eq!(index(&ng), None);
     // The kernel closes the socket in a thread of its own.
-    wait_for("the port to be free", || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).ok());
-    assert_eq!(errno(kernel.connect_ksocket(&node.named(), first_address)), Errno::ENOENT);
-    assert_eq!(errno(kernel.shut_down_node(&node.named())), Errno::ENOENT);
+    wait_for("the port to be free", || UdpSocket::bind(local).ok());
+    assert_eq!(errno(send(&Message::Connect(ng.node(), remote))), Errno::ENOENT);
+    assert_eq!(errno(send(&Message::ShutDown(ng.node()))), Errno::ENOENT);
 }
 
 #[test]
 fn packets_are_no_longer_than_the_mtu() {
     let Some((mut kernel, _turn)) = kernel() else { return };
-    let (far_end, address) = far_end();
-    let node = udp_tunnel(&mut kernel, free_port(), address);
-    kernel.set_mtu(&node.0, 1280).expect("an MTU");
-    kernel.add_address(&node.0, inner(3)).expect("an inner address");
+    let (far_end, remote) = far_end();
+    let ng = udp_tunnel(&mut kernel, SocketAddrV4::new(LOOPBACK, 0), remote);
+    kernel.set_mtu(&ng, 1280).expect("an MTU");
+    kernel.add_address(&ng, inner(3)).expect("an inner address");
     let send = || {
         let socket = UdpSocket::bind((inner(3).local, 0)).ok()?;
         socket.send_to(&[0; 1400], SocketAddrV6::new(inner(3).remote, 9, 0, 0)).ok()
     };
     wait_for("the address to be checked", send);
-    assert_eq!([(); 2].map(|()| packet_for(&far_end, inner(3).remote).len() <= 1280), [true, true]);
+    assert_eq!([(); 2].map(|()| packet_for(&far_end, inner(3).remote).0.len() <= 1280), [true, true]);
 }
 
 #[test]
-fn a_port_is_bound_once() {
+fn a_ksocket_is_bound_to_an_address_of_this_host_that_is_free() {
     let Some((mut kernel, _turn)) = kernel() else { return };
-    let taken = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a port");
-    let port = taken.local_addr().expect("its number").port();
-    let _node = Node::new(&mut kernel);
-    kernel.make_ksocket_node(&IfaceNode::OnHook).expect("a ksocket");
-    assert_eq!(errno(kernel.bind_ksocket(&IfaceNode::OnHook, port)), Errno::EADDRINUSE);
-    kernel.bind_ksocket(&IfaceNode::OnHook, free_port()).expect("a free port");
-    assert_eq!(errno(kernel.bind_ksocket(&IfaceNode::OnHook, free_port())), Errno::EINVAL);
+    let alias = Alias::new();
+    for (taken, refused, accepted) in
+        [(LOOPBACK, [LOOPBACK, ANY], alias.0), (ANY, [LOOPBACK, alias.0], FOREIGN)]
+    {
+        let socket = UdpSocket::bind((taken, 0)).expect("a port");
+        let port = socket.local_addr().expect("its number").port();
+        let mut netgraph = kernel.open_netgraph().expect("a control socket");
+        let _ng = Interface::ng(&mut *netgraph);
+        let mut bind = |address, port| {
+            let bound = netgraph.send(&Message::Bind(IfaceNode::OnHook, SocketAddrV4::new(address, port)));
+            bound.map(drop).map_err(|error| error.errno)
+        };
+        for address in refused {
+            assert_eq!(bind(address, port), Err(Errno::EADDRINUSE), "{address} while {taken} is taken");
+        }
+        assert_eq!(bind(FOREIGN, port), Err(Errno::EADDRNOTAVAIL));
+        if accepted != FOREIGN {
+            assert_eq!(bind(accepted, port), Ok(()), "{accepted} while {taken} is taken");
+            assert_eq!(bind(accepted, free_port()), Err(Errno::EINVAL), "it is bound already");
+        }
+    }
+}
+
+#[test]
+fn a_ksocket_that_is_connected_again_loses_its_address() {
+    let Some((mut kernel, _turn)) = kernel() else { return };
+    let alias = Alias::new();
+    let (first, second) = (far_end().1, far_end().1);
+    let ng = Interface::ng(&mut *kernel.open_netgraph().expect("a control socket"));
+    let connect = |remote| send(&Message::Connect(ng.node(), remote)).map(drop).map_err(|error| error.errno);
+    let port = free_port();
+    let at = |address| Ok(SocketAddrV4::new(address, port));
+    let unconnected = Err(Errno::ENOTCONN);
+
+    assert_eq!(ends(&ng), [Ok(SocketAddrV4::new(ANY, 0)), unconnected]);
+    send(&Message::Bind(ng.node(), SocketAddrV4::new(alias.0, port))).expect("an address of this host");
+    assert_eq!(ends(&ng), [at(alias.0), unconnected]);
+    assert_eq!(connect(first), Ok(()));
+    assert_eq!(ends(&ng), [at(alias.0), Ok(first)]);
+    assert_eq!(connect(second), Ok(()));
+    assert_eq!(ends(&ng), [at(LOOPBACK), Ok(second)], "it sends from the route's address");
+    assert_eq!(connect(SocketAddrV4::new(LOOPBACK, 0)), Err(Errno::EADDRNOTAVAIL));
+    assert_eq!(ends(&ng), [at(ANY), unconnected]);
+}
+
+/// A ksocket on its own goes at once, and its port with it, also with packets under way.
+#[test]
+fn a_ksocket_is_made_again_under_a_living_interface() {
+    let Some((mut kernel, _turn)) = kernel() else { return };
+    let alias = Alias::new();
+    let (far_end, remote) = far_end();
+    let port = free_port();
+    let ng = udp_tunnel(&mut kernel, SocketAddrV4::new(LOOPBACK, port), remote);
+    kernel.add_address(&ng, inner(7)).expect("an inner address");
+    wait_for("the link-local address to be checked", || kernel.send_keepalive(&ng).ok());
+    let made = index(&ng);
+    for turn in 0..50 {
+        let local = SocketAddrV4::new([alias.0, LOOPBACK][turn % 2], port);
+        send(&Message::ShutDownKsocket(ng.node())).expect("it is there");
+        assert_eq!(ends(&ng), [Err(Errno::ENOENT); 2]);
+        assert_eq!(errno(send(&Message::ShutDownKsocket(ng.node()))), Errno::ENOENT);
+        send(&Message::MakeKsocket(ng.node())).expect("the hook is free");
+        assert_eq!(errno(send(&Message::MakeKsocket(ng.node()))), Errno::EEXIST);
+        send(&Message::Bind(ng.node(), local)).expect("the port is free");
+        send(&Message::Connect(ng.node(), remote)).expect("a route");
+        assert_eq!(ends(&ng), [Ok(local), Ok(remote)]);
+        kernel.send_keepalive(&ng).expect("the interface is as it was");
+        wait_for("a packet from the new socket", || {
+            (packet_for(&far_end, ALL_NODES).1 == local.into()).then_some(())
+        });
+    }
+    assert_eq!(index(&ng), made);
+    assert!(has_address(&ng, inner(7)));
 }
 
 #[test]
@@ -356,22 +501,26 @@ fn a_module_is_loaded_once_and_found_loaded_thereafter() {
 }
 
 #[test]
-fn a_change_of_addresses_wakes_the_watch() {
-    let Some((mut kernel, _turn)) = kernel() else { return };
-    kernel.watch_addresses().expect("a routing socket");
-    let gif = Gif::new(&mut kernel);
-    kernel.add_address(&gif.0, inner(4)).expect("an inner address");
-    let watch = kernel.address_watch().expect("it watches");
+fn the_route_socket_reports_what_comes_and_goes() {
+    let Some((_kernel, _turn)) = kernel() else { return };
+    let mut routes = RouteSocket::open().expect("a routing socket");
+    let alias = Alias::new();
+    let address = alias.0;
     let timeout = PollTimeout::try_from(PATIENCE).expect("a short time");
-    assert_eq!(poll(&mut [PollFd::new(watch, PollFlags::POLLIN)], timeout), Ok(1));
-    kernel.address_changes().expect("an IPv6 address is no change that is told");
+    assert_eq!(poll(&mut [PollFd::new(routes.as_fd(), PollFlags::POLLIN)], timeout), Ok(1));
+    drop(alias);
+    let mut changes = Vec::new();
+    wait_for("both changes", || {
+        changes.extend(routes.changes().expect("it can be read"));
+        (changes == [AddressChange::Added(address), AddressChange::Removed(address)]).then_some(())
+    });
 }
 
 /// As root, runs itself as nobody.
 #[test]
 fn without_privilege_nothing_is_made() {
     if !nix::unistd::geteuid().is_root() {
-        let mut kernel = FreeBsd::new().expect("a socket needs no privilege");
+        let mut kernel = socket();
         assert_eq!(errno(kernel.check_privilege()), Errno::EPERM);
         assert_eq!(errno(kernel.create_gif()), Errno::EPERM);
         let not_loaded_or_refused = [Errno::EAFNOSUPPORT, Errno::EPERM];
@@ -389,9 +538,9 @@ fn without_privilege_nothing_is_made() {
         .output();
     match as_nobody {
         Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            let passed = String::from_utf8_lossy(&output.stdout).contains("1 passed");
+            assert!(output.status.success() && passed, "{output:?}");
         }
-        Err(cause) => eprintln!("skipped: nobody may not run {}: {cause}", this.display()),
+        Err(cause) => skip(&format!("nobody may not run {}: {cause}", this.display())),
     }
 }

@@ -80,12 +80,12 @@ fn udp(kernel: &mut Rehearsal) -> Result<InterfaceName> {
 }
 
 /// Sends a message from a control socket of its own.
-fn send(kernel: &Rehearsal, message: Message) -> Result<Vec<u8>> {
-    kernel.clone().open_netgraph()?.send(&message)
+fn send(kernel: &Rehearsal, message: &Message) -> Result<Vec<u8>> {
+    kernel.clone().open_netgraph()?.send(message)
 }
 
 /// The address and port that a node answers with.
-fn address(kernel: &Rehearsal, question: Message) -> std::result::Result<SocketAddrV4, Errno> {
+fn address(kernel: &Rehearsal, question: &Message) -> std::result::Result<SocketAddrV4, Errno> {
     send(kernel, question)
         .map(|answer| socket_address(&answer).expect("an address"))
         .map_err(|error| error.errno)
@@ -125,8 +125,8 @@ fn a_udp_tunnel_is_made_and_shut_down_with_ngctl() {
     let (mut kernel, commands) = listened_to();
     let interface = udp(&mut kernel).expect("nodes");
     kernel.send_keepalive(&interface).expect("a packet");
-    send(&kernel, Message::ShutDownKsocket(named("ng0"))).expect("its end");
-    send(&kernel, Message::ShutDown(named("ng0"))).expect("its end");
+    send(&kernel, &Message::ShutDownKsocket(named("ng0"))).expect("its end");
+    send(&kernel, &Message::ShutDown(named("ng0"))).expect("its end");
     assert_eq!(
         *commands.borrow(),
         [
@@ -154,8 +154,8 @@ fn a_call_that_fails_or_only_looks_is_not_a_command() {
 
     udp(&mut kernel).expect("nodes");
     commands.borrow_mut().clear();
-    assert_eq!(address(&kernel, Message::GetName(named("ng0"))), Ok(LOCAL));
-    assert_eq!(errno(send(&kernel, Message::MakeKsocket(named("ng0")))), Some(Errno::EEXIST));
+    assert_eq!(address(&kernel, &Message::GetName(named("ng0"))), Ok(LOCAL));
+    assert_eq!(errno(send(&kernel, &Message::MakeKsocket(named("ng0")))), Some(Errno::EEXIST));
     assert_eq!(*commands.borrow(), [""; 0]);
 }
 
@@ -189,7 +189,7 @@ fn an_error_names_the_call() {
     let error = |call: &str, errno| Some(Error { call: call.to_owned(), errno });
     assert_eq!(kernel.set_mtu(&name("gif0"), 1280).err(), error("SIOCSIFMTU", Errno::ENXIO));
     let bind = Message::Bind(named("ng0"), LOCAL);
-    assert_eq!(send(&kernel, bind).err(), error("bind ng0:inet6", Errno::ENOENT));
+    assert_eq!(send(&kernel, &bind).err(), error("bind ng0:inet6", Errno::ENOENT));
     assert_eq!(kernel.load_module("ng_nosuch").err(), error("kldload ng_nosuch", Errno::ENOENT));
 }
 
@@ -245,8 +245,8 @@ fn units_are_the_lowest_that_are_free_and_stay_through_a_renaming() {
     // An iface node keeps the first name of its interface.
     udp(&mut kernel).expect("nodes");
     assert!(rename(&kernel, "ng0", "wan7"));
-    assert_eq!(errno(send(&kernel, Message::ShutDown(named("wan7")))), Some(Errno::ENOENT));
-    send(&kernel, Message::ShutDown(named("ng0"))).expect("its end");
+    assert_eq!(errno(send(&kernel, &Message::ShutDown(named("wan7")))), Some(Errno::ENOENT));
+    send(&kernel, &Message::ShutDown(named("ng0"))).expect("its end");
     assert_eq!(errno(kernel.description(&name("wan7"))), Some(Errno::ENXIO));
 }
 
@@ -320,12 +320,12 @@ fn a_ksocket_is_bound_to_an_address_of_this_host_that_is_free() {
             iface(&mut *netgraph).expect("a node");
             netgraph.send(&Message::MakeKsocket(IfaceNode::OnHook)).expect("a ksocket");
         }
-        let bind = |node, address| errno(send(&kernel, Message::Bind(named(node), address)));
+        let bind = |node, address| errno(send(&kernel, &Message::Bind(named(node), address)));
         assert_eq!(bind("ng0", first), None);
         assert_eq!(bind("ng0", at(HERE, 4030)), Some(Errno::EINVAL), "it is bound already");
         assert_eq!(bind("ng1", second), expected, "{second} after {first}");
         if expected == taken {
-            send(&kernel, Message::ShutDown(named("ng0"))).expect("its end");
+            send(&kernel, &Message::ShutDown(named("ng0"))).expect("its end");
             assert_eq!(bind("ng1", second), None, "{second} is free again");
         }
     }
@@ -337,27 +337,27 @@ fn a_ksocket_answers_with_its_ends_and_is_left_unconnected_if_a_connect_fails() 
     let kernel = silent();
     let ends = || {
         let questions = [Message::GetName(named("ng0")), Message::GetPeerName(named("ng0"))];
-        questions.map(|question| address(&kernel, question))
+        questions.map(|question| address(&kernel, &question))
     };
-    let connect = |remote| errno(send(&kernel, Message::Connect(named("ng0"), remote)));
+    let connect = |remote| errno(send(&kernel, &Message::Connect(named("ng0"), remote)));
     let at = |address, port| Ok(SocketAddrV4::new(address, port));
 
     assert_eq!(ends(), [gone; 2], "there is no node");
     iface(&mut *kernel.clone().open_netgraph().expect("a socket")).expect("a node");
     assert_eq!(ends(), [gone; 2], "there is no ksocket");
-    send(&kernel, Message::MakeKsocket(named("ng0"))).expect("a ksocket");
+    send(&kernel, &Message::MakeKsocket(named("ng0"))).expect("a ksocket");
     assert_eq!(ends(), [at(ANY, 0), unconnected]);
     assert_eq!(connect(REMOTE), None);
     assert_eq!(ends(), [at(HERE, 49152), Ok(REMOTE)], "a port that is free, and the route's address");
 
-    send(&kernel, Message::ShutDownKsocket(named("ng0"))).expect("it is there");
+    send(&kernel, &Message::ShutDownKsocket(named("ng0"))).expect("it is there");
     assert_eq!(ends(), [gone; 2]);
-    assert_eq!(errno(send(&kernel, Message::ShutDownKsocket(named("ng0")))), Some(Errno::ENOENT));
+    assert_eq!(errno(send(&kernel, &Message::ShutDownKsocket(named("ng0")))), Some(Errno::ENOENT));
     assert_eq!((kernel.interfaces().len(), kernel.nodes().len()), (1, 1), "the iface node stays");
-    send(&kernel, Message::MakeKsocket(named("ng0"))).expect("another ksocket");
-    assert_eq!(errno(send(&kernel, Message::MakeKsocket(named("ng0")))), Some(Errno::EEXIST));
+    send(&kernel, &Message::MakeKsocket(named("ng0"))).expect("another ksocket");
+    assert_eq!(errno(send(&kernel, &Message::MakeKsocket(named("ng0")))), Some(Errno::EEXIST));
 
-    send(&kernel, Message::Bind(named("ng0"), LOCAL)).expect("its address");
+    send(&kernel, &Message::Bind(named("ng0"), LOCAL)).expect("its address");
     kernel.set_route(Some(UPLINK));
     assert_eq!(connect(REMOTE), None);
     assert_eq!(ends(), [Ok(LOCAL), Ok(REMOTE)], "not the route's address");

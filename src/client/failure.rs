@@ -1,103 +1,105 @@
-//! Why an attempt ended, what it means for the next one, and the exit status that says it.
+//! Why an attempt or a session failed, and what that means for the next attempt.
 
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::exit::Exit;
 use crate::protocol::Reason;
-use crate::report::chain;
-use crate::tunnel;
+use crate::report::report;
+use crate::{advice, tunnel};
 
-/// Why an attempt to have a tunnel, or a session, ended.
+/// Why an attempt or a session failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The server's name could not be looked up.
-    #[error("cannot find the address of {server}: {error}: check the name, and the name service")]
+    #[error("cannot find the address of {server}")]
     NoAddress {
         /// The server's name.
         server: String,
-        /// What the resolver said.
-        error: io::Error,
+        /// The resolver's error.
+        source: io::Error,
     },
     /// The server could not be reached.
-    #[error("cannot connect to {address}: {error}: check the server's name and port (-p)")]
+    #[error("cannot connect to {peer}")]
     NoConnection {
-        /// The last address that was tried.
-        address: SocketAddrV4,
-        /// What the system said.
-        error: io::Error,
+        /// The address that was tried last.
+        peer: SocketAddrV4,
+        /// The system's error.
+        source: io::Error,
     },
-    /// The session ended.
-    #[error("{0}")]
+    /// The server closed the connection.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The connection broke.
+    #[error("the connection to the server broke")]
+    Broken(#[source] io::Error),
+    /// This host has lost the address of its end of the connection.
+    #[error("this host does not have the address {0} any more")]
+    AddressGone(Ipv4Addr),
+    /// The session ended itself.
+    #[error(transparent)]
     Session(#[from] Reason),
     /// The tunnel could not be made.
-    #[error("{}", chain(.0))]
+    #[error(transparent)]
     Tunnel(#[from] tunnel::Error),
 }
 
-/// What a failure means where the client is to come back (`-l`).
+/// What a failure means for the next attempt, with `-l`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// It may be gone at the next attempt.
     Passing,
-    /// Trying again without a change somewhere only annoys the server: final, unless a login has worked before.
+    /// Unless someone changes something, trying again only annoys the server: final, unless a login has worked before.
     Refusal,
     /// It will not go away.
     Final,
 }
 
 impl Failure {
-    /// What it means for the next attempt.
-    pub fn severity(&self) -> Severity {
-        match self {
-            Self::Session(Reason::LoginRefused { .. } | Reason::BehindNat { .. }) => Severity::Refusal,
-            Self::Session(Reason::UnsupportedTunnelType(_)) => Severity::Final,
-            Self::Tunnel(error) if is_lasting(error) => Severity::Final,
-            _ => Severity::Passing,
-        }
+    /// The line for the log.
+    pub(super) fn report(&self) -> String {
+        report(self, advice::about_failure(self))
     }
 
-    /// The exit status that says it.
-    pub fn exit(&self) -> Exit {
+    pub(super) fn severity(&self) -> Severity {
         match self {
-            Self::NoAddress { .. } => Exit::NoHost,
-            Self::NoConnection { .. } => Exit::Unavailable,
-            Self::Tunnel(error) => exit_of_tunnel(error),
-            Self::Session(reason) => exit_of(reason),
+            Self::NoAddress { .. }
+            | Self::NoConnection { .. }
+            | Self::Closed
+            | Self::Broken(_)
+            | Self::AddressGone(_) => Severity::Passing,
+            Self::Session(reason) => severity_of_reason(reason),
+            Self::Tunnel(error) => severity_of_tunnel(error),
         }
     }
 }
 
-fn exit_of(reason: &Reason) -> Exit {
+fn severity_of_reason(reason: &Reason) -> Severity {
     match reason {
-        Reason::NoConnection
-        | Reason::NoGreeting
+        Reason::NoGreeting
         | Reason::NoOffer
         | Reason::NoPong
-        | Reason::Closed
-        | Reason::Broken(_)
-        | Reason::AddressGone(_)
-        | Reason::Quit
-        | Reason::ServerError(_)
-        | Reason::UnsupportedTunnelType(_) => Exit::Unavailable,
-        Reason::NoChallenge | Reason::BadLine(_) | Reason::BadReply(_) | Reason::BadOffer(_) => {
-            Exit::Protocol
-        }
-        Reason::LoginRefused { .. } => Exit::NoPermission,
-        Reason::NoTunnelFree(_) => Exit::TempFail,
-        Reason::BehindNat { .. } => Exit::Config,
+        | Reason::NoChallenge
+        | Reason::BadLine(_)
+        | Reason::BadReply(_)
+        | Reason::BadOffer(_)
+        | Reason::NoTunnelFree(_)
+        | Reason::ServerError(_) => Severity::Passing,
+        Reason::LoginRefused { .. } | Reason::BehindNat { .. } => Severity::Refusal,
+        Reason::UnsupportedTunnelType(_) => Severity::Final,
     }
 }
 
-fn is_lasting(error: &tunnel::Error) -> bool {
-    matches!(error, tunnel::Error::NoModule(..)) || exit_of_tunnel(error) == Exit::NoPermission
-}
-
-/// The exit status of a tunnel that could not be made.
-pub(crate) fn exit_of_tunnel(error: &tunnel::Error) -> Exit {
-    use tunnel::Error as E;
+fn severity_of_tunnel(error: &tunnel::Error) -> Severity {
+    use tunnel::Error;
     match error {
-        E::NotPermitted(..) | E::JailWithoutNetwork | E::ModuleForbidden(_) => Exit::NoPermission,
-        _ => Exit::OsError,
+        Error::PortInUse(_)
+        | Error::AddressGone(_)
+        | Error::PairInUse(..)
+        | Error::NoRoute(_)
+        | Error::Refused { .. } => Severity::Passing,
+        Error::NotPermitted(..)
+        | Error::JailWithoutNetwork
+        | Error::ModuleForbidden(_)
+        | Error::NoModule(..) => Severity::Final,
     }
 }

@@ -1,54 +1,47 @@
 //! The line that SIGINFO asks for.
 
 use std::fmt::Write;
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use humantime::{format_duration, format_rfc3339_seconds};
 
-use super::{Client, Phase};
+use super::{Active, Client, Phase};
+use crate::tunnel::Carrier;
 
 impl Client<'_> {
     /// State, since when, server, interface, both outer ends, inner addresses, round trip, number of logins.
-    pub(super) fn status(&self, now: Instant) -> String {
+    pub(super) fn status(&self, phase: &Phase, now: Instant) -> String {
         let since = format_rfc3339_seconds(self.since);
-        let mut line = format!("{} since {since}, server {}", self.state(), self.options.server);
-        if let Phase::Waiting { until, .. } = &self.phase {
+        let mut line = format!("{} since {since}, server {}", phase.state(), self.plan.tunnel.server);
+        if let Phase::Waiting { until, .. } = phase {
             let left = Duration::from_secs(until.saturating_duration_since(now).as_secs());
             push(&mut line, format_args!("next attempt in {}", format_duration(left)));
         }
         if let Some(interface) = self.tunnel.interface() {
             push(&mut line, format_args!("interface {interface}"));
         }
-        if let Phase::Session(attempt) = &self.phase {
-            if let Some(up) = &attempt.up {
-                let (offer, own) = (&up.offer, attempt.connection.own().unwrap_or(Ipv4Addr::UNSPECIFIED));
-                match offer.udp_port {
-                    None => push(&mut line, format_args!("outer {own} to {}", offer.her)),
-                    Some(port) => {
-                        let local = self.options.udp_port;
-                        push(&mut line, format_args!("outer {own}:{local} to {}:{port}", offer.her));
-                    }
-                }
-                if let Some(inner) = offer.inner {
-                    push(&mut line, format_args!("inner {inner}"));
-                }
-            }
-            if let Some(round_trip) = attempt.session.round_trip() {
-                push(&mut line, format_args!("round trip {:.1} ms", round_trip.as_secs_f64() * 1000.0));
-            }
+        if let Phase::Session(active) = phase {
+            self.push_session(&mut line, active);
         }
         push(&mut line, format_args!("logins {}", self.logins));
         line
     }
 
-    /// What the client is at.
-    pub(super) fn state(&self) -> &'static str {
-        match &self.phase {
-            Phase::Resolving(_) => "looking up the server",
-            Phase::Session(attempt) => attempt.session.state(),
-            Phase::Waiting { .. } => "waiting",
-            Phase::Ending(_) => "ending",
+    fn push_session(&self, line: &mut String, active: &Active) {
+        let local = active.connection.local();
+        if let Some(offer) = active.up.as_ref().map(|up| &up.offer) {
+            match (self.plan.tunnel.carrier, offer.udp_port) {
+                (Carrier::Udp { port }, Some(udp_port)) => {
+                    push(line, format_args!("outer {local}:{port} to {}:{udp_port}", offer.her));
+                }
+                _ => push(line, format_args!("outer {local} to {}", offer.her)),
+            }
+            if let Some(inner) = offer.inner {
+                push(line, format_args!("inner {inner}"));
+            }
+        }
+        if let Some(round_trip) = active.session.round_trip() {
+            push(line, format_args!("round trip {:.1} ms", round_trip.as_secs_f64() * 1000.0));
         }
     }
 }

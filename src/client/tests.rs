@@ -1,128 +1,277 @@
-//! What the loop decides, one step at a time.
+//! What the loop decides, one step at a time: sockets are real, time is virtual.
 
-use super::*;
-use crate::protocol::offer::Asked;
-use crate::script::{Limits, Way};
-use crate::tunnel::{Carrier, Settings};
-use ffi::kernel::Kernel;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use ffi::errno::Errno;
 use ffi::name::InterfaceName;
 use ffi::rehearsal::Rehearsal;
-use std::net::TcpListener;
+use harness::Routes;
+use nix::sys::socket::{setsockopt, sockopt::Linger};
 
-const OWN: Ipv4Addr = Ipv4Addr::LOCALHOST;
+use super::*;
+use crate::protocol::{GREETING_TIMEOUT, Request, TunnelType};
+use crate::script::{Limits, ScriptMode};
+use crate::tunnel::Carrier;
 
-fn options(port: u16) -> Options {
-    let line = format!("dtcpclient -l -p {port} -u me 127.0.0.1");
-    Options::read(line.split(' ').map(Into::into)).expect("good options")
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const GREETING: &[u8] = b"+OK 0123 hello\r\n";
+const OFFER: &[u8] = b"+OK 127.0.0.1 127.0.0.1\r\n";
+
+fn settings() -> Settings {
+    Settings { server: "127.0.0.1".to_owned(), carrier: Carrier::Gif, mtu: 1280 }
 }
 
-/// A client without a script.
-fn client<'k>(options: &'k Options, kernel: &'k mut Rehearsal) -> Client<'k> {
+fn plan(port: u16, reconnect: bool) -> Plan {
     let login = Login {
         user: "me".to_owned(),
         password: b"x".to_vec().into(),
-        tunnel_type: options.tunnel_type,
+        tunnel_type: TunnelType::TunnelOnly,
         udp: None,
         nat_check: true,
     };
-    let settings = Settings { server: options.server.clone(), carrier: Carrier::Gif, mtu: 1280 };
-    let scripts = Runner::new(None, Way::Run, Limits::default());
-    let signals = Signals::watch().expect("signals");
-    Client::new(options, login, Tunnel::new(kernel, settings), scripts, signals).expect("a client")
+    Plan { tunnel: settings(), port, login: Rc::new(login), reconnect }
 }
 
-fn kernel() -> Rehearsal {
-    Rehearsal::new(|_| {})
+/// What a client borrows.
+struct Host {
+    kernel: Rehearsal,
+    signals: Signals,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self { kernel: Rehearsal::new(|_| {}), signals: Signals::watch().expect("signals") }
+    }
+
+    /// A client without a script.
+    fn client(&mut self, plan: Plan, routes: Option<RouteSocket>) -> Client<'_> {
+        let tunnel = Tunnel::new(&mut self.kernel, settings());
+        let scripts = Runner::new(None, ScriptMode::Run, Limits::default());
+        Client::new(plan, tunnel, scripts, &mut self.signals, routes)
+    }
+}
+
+/// A server's socket, and its port.
+fn listen() -> (TcpListener, u16) {
+    let listener = TcpListener::bind((HERE, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// A client in its session, and the server's end of it.
+fn connected(client: &mut Client, listener: &TcpListener, now: Instant) -> (Phase, TcpStream) {
+    let phase = client.connect([HERE].into(), None, now);
+    let server = listener.accept().unwrap().0;
+    let phase = step(client, phase, now);
+    assert!(matches!(phase, Phase::Session(_)));
+    (phase, server)
+}
+
+/// Waits for the next event, and handles it.
+fn step(client: &mut Client, phase: Phase, now: Instant) -> Phase {
+    let ready = client.wait(&phase).unwrap();
+    client.handle(phase, &ready, now)
+}
+
+fn just_before(time: Duration) -> Duration {
+    time.saturating_sub(Duration::from_millis(1))
+}
+
+fn exit_of(phase: &Phase) -> Option<Exit> {
+    if let Phase::Ending(exit) = phase { Some(*exit) } else { None }
 }
 
 /// How long the client waits for the next attempt.
-fn wait_from(client: &Client, now: Instant) -> Option<Duration> {
-    match client.phase {
+fn wait_from(phase: &Phase, now: Instant) -> Option<Duration> {
+    match phase {
         Phase::Waiting { until, .. } => Some(until.saturating_duration_since(now)),
         _ => None,
     }
 }
 
-/// On Linux, all of 127.0.0.0/8 is this host, and where nobody listens a connection is refused.
+/// On Linux, all of 127.0.0.0/8 is this host, and a connection to an address without a listener is refused.
 #[cfg(target_os = "linux")]
 #[test]
 fn all_addresses_of_the_server_are_tried_in_their_order() {
-    use std::io::Write;
     let listener = TcpListener::bind("127.0.0.3:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"+OK\r\n"));
-    let options = Options { reconnect: false, ..options(port) };
-    let mut kernel = kernel();
-    let mut client = client(&options, &mut kernel);
+    let mut host = Host::new();
+    let mut client = host.client(plan(port, false), None);
     let addresses = (1..=4).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
-    client.connect(addresses, None, Instant::now());
-    assert_eq!(client.run(), Exit::Protocol, "a greeting without a challenge, from the third address");
+    let phase = client.connect(addresses, None, Instant::now());
+    assert_eq!(
+        client.run_from(phase),
+        Exit::Protocol,
+        "a greeting without a challenge, from the third address"
+    );
     server.join().unwrap().unwrap();
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_given_up_for_the_next_one() {
+    let (listener, port) = listen();
+    let mut host = Host::new();
+    let mut client = host.client(plan(port, false), None);
+    let mut now = Instant::now();
+    let mut phase = client.connect([HERE, HERE].into(), None, now);
+    for exit in [None, Some(Exit::Unavailable)] {
+        phase = client.handle_timer(phase, now + just_before(CONNECT_TIMEOUT));
+        assert!(matches!(phase, Phase::Connecting(_)));
+        now += CONNECT_TIMEOUT;
+        phase = client.handle_timer(phase, now);
+        assert_eq!(exit_of(&phase), exit);
+    }
+    drop(listener);
+}
+
+#[test]
+fn a_server_that_never_greets_is_left_after_thirty_seconds() {
+    let (listener, port) = listen();
+    let mut host = Host::new();
+    let mut client = host.client(plan(port, false), None);
+    let now = Instant::now();
+    let (phase, _server) = connected(&mut client, &listener, now);
+    let phase = client.handle_timer(phase, now + just_before(GREETING_TIMEOUT));
+    assert_eq!(exit_of(&phase), None);
+    assert_eq!(exit_of(&client.handle_timer(phase, now + GREETING_TIMEOUT)), Some(Exit::Unavailable));
+}
+
+#[test]
+fn a_refusal_is_reported_once_the_server_has_closed_however_it_does() {
+    type End = fn(TcpStream);
+    let ends: [End; 4] = [
+        |mut server| server.write_all(b"+OK see you soon.\r\n").unwrap(),
+        |mut server| server.write_all(b"Goodbye\r\n").unwrap(),
+        |mut server| server.write_all(&[b'A'; 2000]).unwrap(),
+        |server| setsockopt(&server, Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 }).unwrap(),
+    ];
+    for end in ends {
+        let (listener, port) = listen();
+        let mut host = Host::new();
+        let mut client = host.client(plan(port, false), None);
+        let now = Instant::now();
+        let (phase, mut server) = connected(&mut client, &listener, now);
+        server.write_all(&[GREETING, b"-ERR authentication failed.\r\n"].concat()).unwrap();
+        let mut phase = step(&mut client, phase, now);
+        assert!(matches!(phase, Phase::Leaving(_)));
+        end(server);
+        while exit_of(&phase).is_none() {
+            phase = step(&mut client, phase, now);
+        }
+        assert_eq!(exit_of(&phase), Some(Exit::NoPermission));
+    }
+}
+
+#[test]
+fn the_server_has_two_seconds_to_close_after_quit_whatever_it_answers() {
+    for (next, after) in [
+        (Next::LogIn, None),
+        (Next::Stop, Some(Exit::Ok)),
+        (Next::Failure(Failure::Closed), Some(Exit::Unavailable)),
+    ] {
+        let (listener, port) = listen();
+        let mut host = Host::new();
+        let mut client = host.client(plan(port, false), None);
+        let now = Instant::now();
+        let (phase, mut server) = connected(&mut client, &listener, now);
+        let Phase::Session(active) = phase else { panic!("a session") };
+        let phase = client.leave(*active, next, now);
+        server.write_all(b"+OK see you soon.\r\n").unwrap();
+        let phase = step(&mut client, phase, now);
+        let phase = client.handle_timer(phase, now + just_before(QUIT_TIMEOUT));
+        assert!(matches!(phase, Phase::Leaving(_)));
+        let phase = client.handle_timer(phase, now + QUIT_TIMEOUT);
+        assert_eq!(exit_of(&phase), after);
+        assert!(after.is_some() || matches!(phase, Phase::Resolving(_)));
+    }
+}
+
+#[test]
+fn a_signal_in_the_farewell_decides_what_follows_but_a_stop_stays_one() {
+    let (listener, port) = listen();
+    let mut host = Host::new();
+    let mut client = host.client(plan(port, true), None);
+    let now = Instant::now();
+    let (phase, server) = connected(&mut client, &listener, now);
+    let phase = client.log_in_again(phase, now);
+    let phase = client.stop(phase, now);
+    let phase = client.log_in_again(phase, now);
+    drop(server);
+    assert_eq!(exit_of(&step(&mut client, phase, now)), Some(Exit::Ok));
+}
+
+#[test]
+fn a_tunnel_that_the_kernel_refuses_is_never_pinged() {
+    let (listener, port) = listen();
+    let mut host = Host::new();
+    host.kernel.fail_call(1, Errno::EPERM);
+    let mut client = host.client(plan(port, true), None);
+    let now = Instant::now();
+    let (phase, mut server) = connected(&mut client, &listener, now);
+    server.write_all(&[GREETING, OFFER].concat()).unwrap();
+    let phase = step(&mut client, phase, now);
+    assert!(matches!(phase, Phase::Leaving(_)));
+    server.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(exit_of(&step(&mut client, phase, now)), Some(Exit::NoPermission));
+    let mut sent = String::new();
+    server.read_to_string(&mut sent).unwrap();
+    assert!(sent.starts_with("tunnel me ") && sent.ends_with(" tunnelonly\r\nquit\r\n"), "{sent}");
 }
 
 #[test]
 fn a_new_address_of_this_host_ends_a_wait_but_not_one_after_a_refusal() {
     let now = Instant::now();
     for (severity, expected) in [(Severity::Passing, backoff::FIRST), (Severity::Refusal, REFUSAL_WAIT)] {
-        let options = options(1);
-        let mut kernel = kernel();
-        kernel.watch_addresses().unwrap();
-        kernel.gain_address(OWN);
-        let mut client = client(&options, &mut kernel);
-        client.phase = Phase::Waiting { until: now + REFUSAL_WAIT, severity };
-        client.handle_addresses(now);
-        assert_eq!(wait_from(&client, now), Some(expected));
+        let (kernel, routes) = Routes::pair();
+        let mut host = Host::new();
+        let mut client = host.client(plan(1, true), Some(routes));
+        kernel.report(AddressChange::Added(HERE));
+        let phase = step(&mut client, Phase::Waiting { until: now + REFUSAL_WAIT, severity }, now);
+        assert_eq!(wait_from(&phase, now), Some(expected));
     }
 }
 
 #[test]
 fn an_address_that_is_set_again_at_once_does_no_harm() {
     for (comes_back, expected) in [(true, None), (false, Some(Exit::Unavailable))] {
-        let listener = TcpListener::bind((OWN, 0)).unwrap();
-        let options = Options { reconnect: false, ..options(listener.local_addr().unwrap().port()) };
-        let mut kernel = kernel();
-        kernel.watch_addresses().unwrap();
-        kernel.lose_address(OWN);
-        if comes_back {
-            kernel.gain_address(OWN);
-        }
-        let mut client = client(&options, &mut kernel);
+        let (listener, port) = listen();
+        let (kernel, routes) = Routes::pair();
+        let mut host = Host::new();
+        let mut client = host.client(plan(port, false), Some(routes));
         let now = Instant::now();
-        client.connect([OWN].into(), None, now);
-        let Phase::Session(attempt) = &mut client.phase else { panic!("it connects") };
-        attempt.connection.finish().unwrap();
-        client.handle_addresses(now);
-        client.handle_timer(now + ADDRESS_GRACE);
-        let ended = if let Phase::Ending(exit) = client.phase { Some(exit) } else { None };
-        assert_eq!(ended, expected);
+        let (phase, _server) = connected(&mut client, &listener, now);
+        kernel.report(AddressChange::Removed(HERE));
+        if comes_back {
+            kernel.report(AddressChange::Added(HERE));
+        }
+        let phase = client.handle_addresses(phase, now);
+        let phase = client.handle_timer(phase, now + just_before(ADDRESS_GRACE));
+        assert_eq!(exit_of(&phase), None);
+        assert_eq!(exit_of(&client.handle_timer(phase, now + ADDRESS_GRACE)), expected);
     }
 }
 
 #[test]
 fn once_a_tunnel_has_held_for_a_minute_the_next_wait_is_a_short_one() {
-    for (held, short) in [(HELD.saturating_sub(Duration::from_secs(1)), false), (HELD, true)] {
-        let listener = TcpListener::bind((OWN, 0)).unwrap();
-        let options = options(listener.local_addr().unwrap().port());
-        let mut kernel = kernel();
-        let mut client = client(&options, &mut kernel);
+    for (held, short) in [(just_before(HELD), false), (HELD, true)] {
+        let mut host = Host::new();
+        let mut client = host.client(plan(1, true), None);
         for _ in 0..5 {
             client.backoff.next_wait();
         }
         let since = Instant::now();
-        client.connect([OWN].into(), None, since);
-        let Phase::Session(attempt) = &mut client.phase else { panic!("it connects") };
-        attempt.connection.finish().unwrap();
-        attempt.up = Some(up(&options, since));
-        client.end_session(Reason::Closed.into(), since + held);
-        let wait = wait_from(&client, since + held).unwrap();
+        let phase = client.end_session(Some(up(since)), &Failure::Closed, since + held);
+        let wait = wait_from(&phase, since + held).unwrap();
         assert_eq!(wait < 2 * backoff::FIRST, short, "{wait:?} after {held:?}");
     }
 }
 
-fn up(options: &Options, since: Instant) -> Up {
-    let asked = Asked { tunnel_type: options.tunnel_type, udp: false, on_loopback: true };
-    let words = [OWN.to_string(), OWN.to_string()];
-    let (offer, _) = Offer::read(&words, asked).expect("a good offer");
+fn up(since: Instant) -> Up {
+    let tunnel_type = TunnelType::TunnelOnly;
+    let words = [HERE.to_string(), HERE.to_string()];
+    let (offer, _) = Offer::read(&words, Request { tunnel_type, udp: false, on_loopback: true }).unwrap();
     let gif0 = InterfaceName::new("gif0").expect("a good name");
-    Up { since, facts: Facts::new(options, OWN, &offer, &gif0), ends: Ends::new(&offer, OWN) }
+    Up { since, parameters: Parameters::new(&settings(), tunnel_type, HERE, &offer, &gif0), offer }
 }

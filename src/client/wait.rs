@@ -24,43 +24,35 @@ pub(super) enum Source {
 }
 
 impl Client<'_> {
-    /// Waits for the next event or timer, and gives what is ready.
-    pub(super) fn wait(&self) -> nix::Result<Vec<Source>> {
-        let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
-        // What interrupts it is a signal, which is ready to be read the next time; so nothing that has come is taken
-        // for a time-out.
-        while let Err(errno) = poll(&mut fds, self.next_timer().map_or(PollTimeout::NONE, time_until)) {
+    /// Waits for the next event or timer, and returns the sources that are ready.
+    pub(super) fn wait(&self, phase: &Phase) -> nix::Result<Vec<Source>> {
+        let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources(phase).into_iter().unzip();
+        let timer = [phase.timer(), self.scripts.timer()].into_iter().flatten().min();
+        // A signal that interrupts it is ready to be read the next time, so that no event is taken for a time-out.
+        while let Err(errno) = poll(&mut fds, timer.map_or(PollTimeout::NONE, time_until)) {
             if errno != Errno::EINTR {
                 return Err(errno);
             }
         }
-        // An error or a hang-up counts as ready too: whoever reads will find out.
+        // An error or a hang-up counts as ready too: the reader will find out.
         let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
         Ok(sources.into_iter().zip(&fds).filter(|(_, fd)| ready(fd)).map(|(source, _)| source).collect())
     }
 
-    fn sources(&self) -> Vec<(Source, PollFd<'_>)> {
+    fn sources<'a>(&'a self, phase: &'a Phase) -> Vec<(Source, PollFd<'a>)> {
         let mut sources = vec![readable(Source::Signals, self.signals.as_fd())];
-        match &self.phase {
+        match phase {
             Phase::Resolving(lookup) => sources.push(readable(Source::Lookup, lookup.as_fd())),
-            Phase::Session(attempt) => {
-                let connection = &attempt.connection;
-                sources.push((Source::Socket, PollFd::new(connection.as_fd(), connection.events())));
+            Phase::Connecting(connecting) => {
+                sources.push((Source::Socket, PollFd::new(connecting.attempt.as_fd(), PollFlags::POLLOUT)));
             }
+            Phase::Session(active) => sources.push(readable(Source::Socket, active.connection.as_fd())),
+            Phase::Leaving(leaving) => sources.push(readable(Source::Socket, leaving.connection.as_fd())),
             Phase::Waiting { .. } | Phase::Ending(_) => {}
         }
         sources.extend(self.scripts.output().map(|fd| readable(Source::Script, fd)));
         sources.extend(self.routes.iter().map(|routes| readable(Source::Addresses, routes.as_fd())));
         sources
-    }
-
-    fn next_timer(&self) -> Option<Instant> {
-        let of_phase = match &self.phase {
-            Phase::Session(attempt) => [attempt.timer, attempt.orphaned].into_iter().flatten().min(),
-            Phase::Waiting { until, .. } => Some(*until),
-            Phase::Resolving(_) | Phase::Ending(_) => None,
-        };
-        [of_phase, self.scripts.timer()].into_iter().flatten().min()
     }
 }
 

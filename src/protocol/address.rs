@@ -4,16 +4,16 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Whether `address` can be an outer end of a tunnel: unicast, and a loopback address only where the connection to
+/// Whether `address` can be an outer end of a tunnel: unicast, and a loopback address only if the connection to
 /// the server is on loopback itself.
-pub fn is_outer(address: Ipv4Addr, on_loopback: bool) -> bool {
+pub(crate) fn is_outer(address: Ipv4Addr, on_loopback: bool) -> bool {
     let reserved = address.octets()[0] >= 240;
     let this_network = address.octets()[0] == 0;
     !(this_network || address.is_multicast() || reserved || (address.is_loopback() && !on_loopback))
 }
 
 /// Whether `address` can be an inner end of a tunnel: IPv6 unicast that packets can be sent to from elsewhere.
-pub fn is_inner(address: Ipv6Addr) -> bool {
+pub(crate) fn is_inner(address: Ipv6Addr) -> bool {
     !(address.is_unspecified()
         || address.is_loopback()
         || address.is_multicast()
@@ -28,14 +28,14 @@ pub struct Prefix {
     length: u8,
 }
 
-/// A word with a slash that is no prefix for a network.
+/// A word that is not a prefix for a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an IPv6 unicast prefix with a length of 1 to 128")]
 pub struct BadPrefix;
 
 impl Prefix {
     /// The prefix of `length` bits that `address` is in.
-    pub fn new(address: Ipv6Addr, length: u8) -> Result<Self, BadPrefix> {
+    pub(crate) fn new(address: Ipv6Addr, length: u8) -> Result<Self, BadPrefix> {
         if !(1..=128).contains(&length) {
             return Err(BadPrefix);
         }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_prefix_for_a_network_is_refused() {
+    fn a_word_that_is_not_a_prefix_for_a_network_is_refused() {
         for bad in [
             "2001:db8::/0",
             "2001:db8::/129",

@@ -6,37 +6,37 @@ use md5::{Digest, Md5};
 
 /// The word that the server greets with. Opaque: KAME sends 32 upper-case hexadecimal digits, Feel6 lower-case ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Challenge(String);
+pub(crate) struct Challenge(String);
 
 impl Challenge {
     /// Takes a word of the greeting as the challenge.
-    pub fn new(word: &str) -> Self {
+    pub(crate) fn new(word: &str) -> Self {
         Self(word.to_owned())
     }
 
     /// The response: MD5 over user, challenge and password, as 32 upper-case hexadecimal digits (KAME's server
     /// compares them exactly).
-    pub fn response(&self, user: &str, password: &[u8]) -> Response {
+    pub(crate) fn response(&self, user: &str, password: &[u8]) -> Response {
         let digest = Md5::new().chain_update(user).chain_update(&self.0).chain_update(password).finalize();
         Response(digest.iter().map(|byte| format!("{byte:02X}")).collect())
     }
 }
 
-/// What stands in a log for a response.
-pub const MASK: &str = "********";
+/// Replaces a response in a log.
+pub(crate) const MASK: &str = "********";
 
-/// The answer to a challenge. It must not be logged: with the challenge it allows to guess at the password.
+/// The answer to a challenge. It must not be logged: with the challenge, it lets anyone guess at the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response(String);
 
 impl Response {
     /// The digits, for the wire alone.
-    pub fn digits(&self) -> &str {
+    pub(crate) fn digits(&self) -> &str {
         &self.0
     }
 
-    /// A text without the digits, should it hold them.
-    pub fn mask(&self, text: &str) -> String {
+    /// The text with the digits masked.
+    pub(crate) fn mask(&self, text: &str) -> String {
         text.replace(&self.0, MASK)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The order in which a numbered network comes is inferred, and servers differ in what they add, so each word is known
 //! by what it looks like: an IPv6 address (the first is the client's, the second the server's), an IPv6 prefix, or a
-//! bare number, which is the server's UDP port. Anything else is ignored and told.
+//! bare number, which is the server's UDP port. Anything else is ignored and logged.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -30,40 +30,40 @@ pub struct Offer {
     pub udp_port: Option<u16>,
 }
 
-/// What was asked for, and over what connection: what an offer is read against.
+/// The request that an offer answers, and the connection that it was sent on.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
-    /// The tunnel type of the request.
+pub struct Request {
+    /// The type of tunnel.
     pub tunnel_type: TunnelType,
-    /// Whether a UDP tunnel was asked for.
+    /// Whether it is for a UDP tunnel.
     pub udp: bool,
     /// Whether the connection to the server is on loopback.
     pub on_loopback: bool,
 }
 
-/// Why an offer is of no use.
+/// Why an offer cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OfferError {
     /// Fewer than two words.
-    #[error("granted a tunnel without naming its two IPv4 addresses")]
+    #[error("it does not name the two IPv4 addresses of the tunnel")]
     NoOuterAddresses,
-    /// ME or HER is no address for the end of a tunnel.
-    #[error("named \"{0}\" as an end of the tunnel, which is no unicast IPv4 address")]
+    /// ME or HER cannot be an end of a tunnel.
+    #[error("\"{0}\", an end of the tunnel, is not a unicast IPv4 address")]
     BadOuterAddress(String),
     /// An inner address is not unicast.
-    #[error("named {0} as an inner address, which is no unicast IPv6 address")]
+    #[error("the inner address {0} is not a unicast IPv6 address")]
     BadInnerAddress(Ipv6Addr),
     /// Both inner addresses are the same.
-    #[error("named {0} as the inner address of both ends")]
+    #[error("{0} is the inner address of both ends")]
     SameInnerAddress(Ipv6Addr),
-    /// A prefix that is none.
-    #[error("named \"{0}\" as the prefix, which is no IPv6 unicast prefix with a length of 1 to 128")]
+    /// A word with a slash that is not a prefix.
+    #[error("\"{0}\" is not an IPv6 unicast prefix with a length of 1 to 128")]
     BadPrefix(String),
     /// The server's UDP port is not between 1 and 65535.
-    #[error("named \"{0}\" as its UDP port, which is not between 1 and 65535")]
+    #[error("\"{0}\" is not a UDP port from 1 to 65535")]
     BadPort(String),
     /// A `host` tunnel without both addresses.
-    #[error("granted a tunnel of type host without both inner addresses: try -t tunnelonly")]
+    #[error("a tunnel of type host without both inner addresses")]
     NoInnerAddresses,
 }
 
@@ -77,36 +77,36 @@ struct Words<'a> {
 }
 
 impl Offer {
-    /// Reads the words after `+OK`. Beside the offer come the words that were ignored, cleaned.
-    pub fn read(words: &[String], asked: Asked) -> Result<(Self, Vec<String>), OfferError> {
+    /// Reads the words after `+OK`. Returns the offer, and the words that were ignored, cleaned.
+    pub fn read(words: &[String], request: Request) -> Result<(Self, Vec<String>), OfferError> {
         let [me, her, rest @ ..] = words else { return Err(OfferError::NoOuterAddresses) };
         let (her, port_of_her) = match her.split_once(':') {
-            Some((her, port)) if asked.udp => (her, Some(port)),
+            Some((her, port)) if request.udp => (her, Some(port)),
             _ => (her.as_str(), None),
         };
-        let (me, her) = (outer(me, asked)?, outer(her, asked)?);
+        let (me, her) = (outer(me, request)?, outer(her, request)?);
         let mut words = Words { port: port_of_her, ..Words::default() };
         for word in rest {
-            words.sort(word, asked)?;
+            words.sort(word, request)?;
         }
-        let inner = words.inner(asked.tunnel_type)?;
-        let udp_port = asked.udp.then(|| words.udp_port()).transpose()?;
+        let inner = words.inner(request.tunnel_type)?;
+        let udp_port = request.udp.then(|| words.udp_port()).transpose()?;
         let ignored = words.ignored.into_iter().map(clean).collect();
         Ok((Self { me, her, inner, prefix: words.prefix, udp_port }, ignored))
     }
 }
 
-fn outer(word: &str, asked: Asked) -> Result<Ipv4Addr, OfferError> {
+fn outer(word: &str, request: Request) -> Result<Ipv4Addr, OfferError> {
     match word.parse() {
-        Ok(address) if is_outer(address, asked.on_loopback) => Ok(address),
+        Ok(address) if is_outer(address, request.on_loopback) => Ok(address),
         _ => Err(OfferError::BadOuterAddress(clean(word))),
     }
 }
 
 impl<'a> Words<'a> {
-    fn sort(&mut self, word: &'a str, asked: Asked) -> Result<(), OfferError> {
-        let numbered = asked.tunnel_type != TunnelType::TunnelOnly;
-        let network = asked.tunnel_type == TunnelType::Network;
+    fn sort(&mut self, word: &'a str, request: Request) -> Result<(), OfferError> {
+        let numbered = request.tunnel_type != TunnelType::TunnelOnly;
+        let network = request.tunnel_type == TunnelType::Network;
         if let Ok(address) = word.parse::<Ipv6Addr>() {
             if numbered && self.addresses.len() < 2 {
                 if !is_inner(address) {
@@ -118,7 +118,7 @@ impl<'a> Words<'a> {
         } else if has_the_form_of_a_prefix(word) && network && self.prefix.is_none() {
             self.prefix = Some(word.parse().map_err(|_| OfferError::BadPrefix(clean(word)))?);
             return Ok(());
-        } else if is_number(word) && asked.udp && self.port.is_none() {
+        } else if is_number(word) && request.udp && self.port.is_none() {
             self.port = Some(word);
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl<'a> Words<'a> {
             [(_, me6), (_, her6), ..] if me6 == her6 => Err(OfferError::SameInnerAddress(me6)),
             [(_, me6), (_, her6), ..] => Ok(Some(Ends { local: me6, remote: her6 })),
             _ if tunnel_type == TunnelType::Host => Err(OfferError::NoInnerAddresses),
-            // One alone tells nothing.
+            // One address alone may be either end's.
             _ => {
                 self.ignored.extend(self.addresses.iter().map(|(word, _)| *word));
                 Ok(None)
@@ -161,17 +161,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HOST: Asked = Asked { tunnel_type: TunnelType::Host, udp: false, on_loopback: false };
-    const NETWORK: Asked = Asked { tunnel_type: TunnelType::Network, ..HOST };
-    const TUNNEL_ONLY: Asked = Asked { tunnel_type: TunnelType::TunnelOnly, ..HOST };
-    const UDP: Asked = Asked { udp: true, ..TUNNEL_ONLY };
+    const HOST: Request = Request { tunnel_type: TunnelType::Host, udp: false, on_loopback: false };
+    const NETWORK: Request = Request { tunnel_type: TunnelType::Network, ..HOST };
+    const TUNNEL_ONLY: Request = Request { tunnel_type: TunnelType::TunnelOnly, ..HOST };
+    const UDP: Request = Request { udp: true, ..TUNNEL_ONLY };
 
-    fn read(words: &str, asked: Asked) -> Result<(Offer, Vec<String>), OfferError> {
-        Offer::read(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), asked)
+    fn read(words: &str, request: Request) -> Result<(Offer, Vec<String>), OfferError> {
+        Offer::read(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), request)
     }
 
-    fn offer(words: &str, asked: Asked) -> Offer {
-        let (offer, ignored) = read(words, asked).unwrap();
+    fn offer(words: &str, request: Request) -> Offer {
+        let (offer, ignored) = read(words, request).unwrap();
         assert_eq!(ignored, Vec::<String>::new());
         offer
     }
@@ -261,7 +261,7 @@ mod tests {
             udp in any::<bool>(),
         ) {
             for tunnel_type in TunnelType::ALL {
-                if let Ok((offer, _)) = Offer::read(&words, Asked { tunnel_type, udp, on_loopback: false }) {
+                if let Ok((offer, _)) = Offer::read(&words, Request { tunnel_type, udp, on_loopback: false }) {
                     prop_assert!(is_outer(offer.me, false) && is_outer(offer.her, false));
                     prop_assert!(offer.inner.is_none_or(|inner| is_inner(inner.local) && is_inner(inner.remote)));
                     prop_assert!(offer.udp_port.is_some() == udp && offer.udp_port != Some(0));

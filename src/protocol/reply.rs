@@ -1,29 +1,29 @@
-//! What the server says.
+//! The lines that the server sends.
 
 use super::text::clean;
 
 /// A line from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// `+OK` and the words after it.
     Ok(Vec<String>),
     /// `-ERR` and the text after it, cleaned.
     Error(String),
 }
 
-/// A line that is neither.
+/// A line that is neither, cleaned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("sent \"{0}\", which is no DTCP reply")]
-pub struct NoReply(pub String);
+#[error("\"{0}\" is not a DTCP reply")]
+pub struct NotAReply(pub String);
 
 impl Reply {
     /// Reads a line, which comes without its end.
-    pub fn read(line: &str) -> Result<Self, NoReply> {
+    pub(crate) fn read(line: &str) -> Result<Self, NotAReply> {
         let mut words = line.split_whitespace();
         match words.next() {
             Some("+OK") => Ok(Self::Ok(words.map(str::to_owned).collect())),
             Some("-ERR") => Ok(Self::Error(clean(line.trim_start()["-ERR".len()..].trim()))),
-            _ => Err(NoReply(clean(line))),
+            _ => Err(NotAReply(clean(line))),
         }
     }
 }
@@ -48,8 +48,8 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_reply_and_is_cleaned_before_it_is_told() {
-        assert_eq!(Reply::read("220 mail\x07"), Err(NoReply("220 mail?".to_owned())));
+    fn anything_else_is_not_a_reply_and_is_cleaned() {
+        assert_eq!(Reply::read("220 mail\x07"), Err(NotAReply("220 mail?".to_owned())));
         assert!(Reply::read("").is_err());
         assert!(Reply::read("+OKAY").is_err());
     }

@@ -1,7 +1,8 @@
-//! One connection to the server, from the attempt to connect to its end.
+//! One session with the server, from the established connection until one side leaves.
 //!
-//! Bytes, instants and closes go in; [`Action`]s come out, to be carried out in their order. The clock is the caller's:
-//! only differences of instants matter, and they never go back.
+//! Bytes and instants go in; [`Action`]s come out, to be carried out in their order. The clock is the caller's: only
+//! differences of instants matter, and they never go back. That the connection is closed or broken is for the caller
+//! to see, who then drops the session.
 
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -10,25 +11,24 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::challenge::{Challenge, Response};
-use super::lines::{LineError, Lines};
-use super::offer::{Asked, Offer, OfferError};
-use super::reply::{NoReply, Reply};
+use super::line_buffer::{LineBuffer, LineError};
+use super::offer::{Offer, OfferError, Request};
+use super::reply::{NotAReply, Reply};
 use super::text::clean;
-use super::{Announcement, Command, TunnelType};
+use super::{Announcement, ClientLine, TunnelType};
 
-/// How long an attempt to connect may take.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to greet.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to answer `tunnel`.
-pub const OFFER_TIMEOUT: Duration = Duration::from_secs(60);
-/// The time between two pings, and how long the answer to one may take (the interval is confirmed).
-pub const PING_INTERVAL: Duration = Duration::from_secs(60);
-/// How long the server may take to answer `quit`; whoever stops the program waits for it.
-pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The time between two packets that keep a NAT's mapping open; many forget a UDP mapping after 30 s.
+pub const OFFER_TIMEOUT: Duration = Duration::from_mins(1);
+/// The time between two pings, and how long the answer to one may take. The interval is confirmed: KAME's server hangs
+/// up after 300 s of silence.
+pub const PING_INTERVAL: Duration = Duration::from_mins(1);
+/// The time between two packets that keep a NAT's mapping open. Many NATs forget a UDP mapping after 30 s; one that is
+/// forgotten cuts the tunnel off until the next packet from this side. Two thirds of that leave room for a late timer.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-/// The same for the first packets, since a new interface has no usable address for about a second.
+/// The same for the first packets. The server has no address to send to before one has come, and those of the first
+/// second are lost: until duplicate address detection is done, a new interface has no usable address.
 const FIRST_KEEPALIVES: Duration = Duration::from_secs(1);
 const FIRST_KEEPALIVE_COUNT: u32 = 5;
 
@@ -38,9 +38,9 @@ pub struct Login {
     pub user: String,
     /// The password, wiped from memory when this is dropped.
     pub password: Zeroizing<Vec<u8>>,
-    /// What to ask for.
+    /// The type of tunnel to request.
     pub tunnel_type: TunnelType,
-    /// What to tell of our UDP port; `None` for a gif tunnel.
+    /// What to announce of our UDP port; `None` for a gif tunnel.
     pub udp: Option<Announcement>,
     /// Whether to compare our own address with the one that the server sees.
     pub nat_check: bool,
@@ -49,30 +49,27 @@ pub struct Login {
 /// What the caller is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Send this command.
-    Send(Command),
-    /// Make the tunnel, or re-point the one there is.
+    /// Send this line.
+    Send(ClientLine),
+    /// Make the tunnel, or change the existing one. If that works, call [`Session::tunnel_made`].
     MakeTunnel(Offer),
     /// Send a packet through the tunnel.
     KeepNatOpen,
-    /// Call [`Session::handle_timer`] at this instant. There is one timer: a new one replaces the old.
-    SetTimer(Instant),
-    /// A line that was received, cleaned: for the debug log.
-    Heard(String),
-    /// Something that the user may want to know, cleaned: for the log.
-    Notice(String),
-    /// Close the connection. Nothing comes after this.
+    /// For the debug log: a line that was received, cleaned.
+    Received(String),
+    /// For the log: the words of an offer that were not recognized, cleaned.
+    Ignored(String),
+    /// Send `quit` and leave. Only [`Action::Received`] comes after this.
+    Leave(Reason),
+    /// Close the connection: the server does not answer, or not in DTCP. Nothing comes after this.
     Close(Reason),
 }
 
-/// Why a session ended.
+/// Why a session is over, unless the caller ends it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// The connection did not come about in time.
-    #[error("the server did not accept the connection within {} s", CONNECT_TIMEOUT.as_secs())]
-    NoConnection,
     /// No greeting in time.
-    #[error("the server did not greet within {} s: is it a DTCP server?", GREETING_TIMEOUT.as_secs())]
+    #[error("the server did not greet within {} s", GREETING_TIMEOUT.as_secs())]
     NoGreeting,
     /// No answer to `tunnel` in time.
     #[error("the server did not answer the login within {} s", OFFER_TIMEOUT.as_secs())]
@@ -80,178 +77,146 @@ pub enum Reason {
     /// No answer to `ping` in time.
     #[error("the server did not answer a ping within {} s", PING_INTERVAL.as_secs())]
     NoPong,
-    /// The server closed.
-    #[error("the connection was closed by the server")]
-    Closed,
-    /// The connection broke.
-    #[error("the connection to the server broke: {0}")]
-    Broken(String),
-    /// The connection's own end is an address that this host has no more.
-    #[error("this host does not have the address {0} any more")]
-    AddressGone(Ipv4Addr),
     /// The greeting names no challenge.
-    #[error("the server's greeting has no challenge: is it a DTCP server?")]
+    #[error("the server's greeting has no challenge")]
     NoChallenge,
-    /// What came is no line of text.
-    #[error("the server {0}: is it a DTCP server?")]
+    /// The server sent something other than a line of text.
+    #[error("the server does not speak DTCP")]
     BadLine(#[from] LineError),
-    /// What came is no reply.
-    #[error("the server {0}: is it a DTCP server?")]
-    BadReply(#[from] NoReply),
-    /// The offer is of no use.
-    #[error("the server {0}")]
+    /// The server sent a line that is not a reply.
+    #[error("the server does not speak DTCP")]
+    BadReply(#[from] NotAReply),
+    /// The offer cannot be used.
+    #[error("the server's offer cannot be used")]
     BadOffer(#[from] OfferError),
     /// The login was refused.
-    #[error("the server refused the login: {text}: check the user name (-u) and the password{}", hint(*udp))]
+    #[error("login refused (\"{text}\")")]
     LoginRefused {
         /// The server's words.
         text: String,
-        /// Whether the request was for a UDP tunnel, which may be all that the server does not know.
+        /// Whether the request was for a UDP tunnel: a server without UDP tunnels refuses it in the same words.
         udp: bool,
     },
     /// The server does not have this type of tunnel.
-    #[error("the server refused the tunnel: {0}: choose another type with -t")]
+    #[error("tunnel refused (\"{0}\")")]
     UnsupportedTunnelType(String),
     /// The server has no tunnel to give, for now.
-    #[error("the server has no tunnel free: {0}")]
+    #[error("the server has no tunnel free (\"{0}\")")]
     NoTunnelFree(String),
     /// An error at a time when none was expected, such as a server's own time-out.
-    #[error("the server said: {0}")]
+    #[error("the server reported an error (\"{0}\")")]
     ServerError(String),
     /// The server sees another address than this host has.
-    #[error(
-        "this host has the address {own}, but the server sees {seen}: \
-         it is behind a NAT, where a tunnel needs -n, and -U for all but a few"
-    )]
+    #[error("this host has the address {local}, but the server sees {seen}: there is a NAT in between")]
     BehindNat {
         /// This host's end of the connection.
-        own: Ipv4Addr,
-        /// What the server sees.
+        local: Ipv4Addr,
+        /// The address that the server sees.
         seen: Ipv4Addr,
     },
-    /// We said `quit`.
-    #[error("the session was ended")]
-    Quit,
 }
 
-fn hint(udp: bool) -> &'static str {
-    if udp { "; a server without UDP tunnels says the same: try without -U" } else { "" }
-}
-
+/// The next thing to happen. The server has a time limit in the first two states and for each answer to a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Connecting,
     AwaitingGreeting,
     AwaitingOffer,
+    /// The caller makes the tunnel; lines wait until it has.
+    MakingTunnel,
     Up,
-    /// `quit` is said; what remains is to hear the answer, and to tell why.
-    Quitting(Reason),
+    /// `quit` is being said: lines are only logged.
+    Leaving,
     Closed,
 }
 
-/// One connection to the server.
+/// One session with the server.
 pub struct Session {
     login: Rc<Login>,
     state: State,
-    lines: Lines,
-    /// Our end of the connection; unspecified until there is one.
-    own: Ipv4Addr,
-    /// What we answered to the challenge, which must not be logged.
+    lines: LineBuffer,
+    /// Our end of the connection.
+    local: Ipv4Addr,
+    /// Our answer to the challenge, which must not be logged.
     response: Option<Response>,
     /// When the present state has lasted too long; when up, when to ping.
-    deadline: Instant,
+    deadline: Option<Instant>,
     /// When to send the next packet that keeps a NAT's mapping.
     keepalive: Option<Instant>,
     keepalives_sent: u32,
     /// When the ping that is not answered yet was sent.
     ping_sent: Option<Instant>,
     round_trip: Option<Duration>,
-    /// The timer that the caller was last told of.
-    timer: Option<Instant>,
 }
 
 type Actions = Vec<Action>;
 
 impl Session {
-    /// A session that waits for its connection from `now` on.
-    pub fn new(login: Rc<Login>, now: Instant) -> (Self, Vec<Action>) {
-        let mut session = Self {
+    /// A session over a new connection, whose end on this host is `local`.
+    pub fn new(login: Rc<Login>, local: Ipv4Addr, now: Instant) -> Self {
+        Self {
             login,
-            state: State::Connecting,
-            lines: Lines::default(),
-            own: Ipv4Addr::UNSPECIFIED,
+            state: State::AwaitingGreeting,
+            lines: LineBuffer::default(),
+            local,
             response: None,
-            deadline: now + CONNECT_TIMEOUT,
+            deadline: Some(now + GREETING_TIMEOUT),
             keepalive: None,
             keepalives_sent: 0,
             ping_sent: None,
             round_trip: None,
-            timer: None,
-        };
-        let actions = session.with_timer(Actions::new());
-        (session, actions)
+        }
     }
 
-    /// The connection is there, and `own` is our end of it.
-    pub fn handle_connected(&mut self, own: Ipv4Addr, now: Instant) -> Vec<Action> {
-        self.own = own;
-        self.enter(State::AwaitingGreeting, now + GREETING_TIMEOUT);
-        self.with_timer(Actions::new())
-    }
-
-    /// Bytes came from the server.
+    /// Takes bytes from the server.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Vec<Action> {
         self.lines.push(bytes);
         let mut actions = Actions::new();
-        while !matches!(self.state, State::Closed) {
-            match self.lines.next_line() {
-                None => break,
-                Some(Ok(line)) => self.handle_line(&line, now, &mut actions),
-                Some(Err(error)) => self.close(error.into(), &mut actions),
-            }
-        }
-        self.with_timer(actions)
+        self.handle_lines(now, &mut actions);
+        actions
+    }
+
+    /// When [`Session::handle_timer`] is to be called.
+    pub fn timer(&self) -> Option<Instant> {
+        [self.deadline, self.keepalive].into_iter().flatten().min()
     }
 
     /// The instant of the timer has come.
     pub fn handle_timer(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Actions::new();
-        if self.deadline <= now {
+        if self.deadline.is_some_and(|instant| instant <= now) {
             self.handle_deadline(now, &mut actions);
         }
         if self.keepalive.is_some_and(|instant| instant <= now) {
             self.keep_nat_open(now, &mut actions);
         }
-        self.with_timer(actions)
-    }
-
-    /// The connection is over: the server closed it, it broke, or this host has lost its end.
-    pub fn handle_close(&mut self, reason: Reason) -> Vec<Action> {
-        let mut actions = Actions::new();
-        self.close(reason, &mut actions);
         actions
     }
 
-    /// Ends the session as the user wishes: says `quit`, and closes when it is answered or [`QUIT_TIMEOUT`] has passed.
-    pub fn quit(&mut self, now: Instant) -> Vec<Action> {
+    /// The tunnel is there. The first ping is sent at once: it shows that the server answers, and how far away it is.
+    pub fn tunnel_made(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Actions::new();
-        match self.state {
-            State::Connecting => self.close(Reason::Quit, &mut actions),
-            State::Quitting(_) | State::Closed => {}
-            State::AwaitingGreeting | State::AwaitingOffer | State::Up => {
-                self.leave(Reason::Quit, now, &mut actions);
-            }
+        self.state = State::Up;
+        self.ping(now, &mut actions);
+        if self.login.udp == Some(Announcement::Unknown) {
+            self.keep_nat_open(now, &mut actions);
         }
-        self.with_timer(actions)
+        self.handle_lines(now, &mut actions);
+        actions
     }
 
-    /// What the session is at, in a word or two for the status line.
+    /// The caller says `quit`: nothing is sent or expected any more.
+    pub fn leave(&mut self) {
+        self.enter_untimed(State::Leaving);
+    }
+
+    /// The state in a word or two, for the status line.
     pub fn state(&self) -> &'static str {
         match self.state {
-            State::Connecting => "connecting",
             State::AwaitingGreeting => "waiting for the greeting",
             State::AwaitingOffer => "logging in",
+            State::MakingTunnel => "making the tunnel",
             State::Up => "up",
-            State::Quitting(_) => "leaving",
+            State::Leaving => "leaving",
             State::Closed => "closed",
         }
     }
@@ -261,25 +226,30 @@ impl Session {
         self.round_trip
     }
 
-    fn enter(&mut self, state: State, deadline: Instant) {
-        self.state = state;
-        self.deadline = deadline;
+    fn handle_lines(&mut self, now: Instant, actions: &mut Actions) {
+        while !matches!(self.state, State::MakingTunnel | State::Closed) {
+            match self.lines.next_line() {
+                None => return,
+                Some(Ok(line)) => self.handle_line(&line, now, actions),
+                Some(Err(_)) if self.state == State::Leaving => self.enter_untimed(State::Closed),
+                Some(Err(error)) => self.close(error.into(), actions),
+            }
+        }
     }
 
     fn handle_line(&mut self, line: &str, now: Instant, actions: &mut Actions) {
         let line = &self.mask(line);
-        actions.push(Action::Heard(clean(line)));
-        match (Reply::read(line), &self.state) {
-            (_, State::Connecting | State::Closed) => {}
-            (_, State::Quitting(_)) => self.handle_farewell(actions),
-            (Err(error), _) => self.close(error.into(), actions),
-            (Ok(reply), State::AwaitingGreeting) => self.handle_greeting(reply, now, actions),
-            (Ok(reply), State::AwaitingOffer) => self.handle_offer(reply, now, actions),
-            (Ok(reply), State::Up) => self.handle_pong(reply, now, actions),
+        actions.push(Action::Received(clean(line)));
+        match (self.state, Reply::read(line)) {
+            (State::MakingTunnel | State::Leaving | State::Closed, _) => {}
+            (_, Err(error)) => self.close(error.into(), actions),
+            (State::AwaitingGreeting, Ok(reply)) => self.handle_greeting(reply, now, actions),
+            (State::AwaitingOffer, Ok(reply)) => self.handle_offer(reply, actions),
+            (State::Up, Ok(reply)) => self.handle_pong(reply, now, actions),
         }
     }
 
-    /// A server may quote what we said.
+    /// A server may quote our line.
     fn mask(&self, line: &str) -> String {
         self.response.as_ref().map_or_else(|| line.to_owned(), |response| response.mask(line))
     }
@@ -294,44 +264,48 @@ impl Session {
         let login = &self.login;
         let response = Challenge::new(word).response(&login.user, &login.password);
         self.response = Some(response.clone());
-        actions.push(Action::Send(Command::Tunnel {
+        actions.push(Action::Send(ClientLine::Tunnel {
             user: login.user.clone(),
             response,
             tunnel_type: login.tunnel_type,
             udp: login.udp,
         }));
-        self.enter(State::AwaitingOffer, now + OFFER_TIMEOUT);
+        self.state = State::AwaitingOffer;
+        self.deadline = Some(now + OFFER_TIMEOUT);
     }
 
     /// `+OK ME HER ...`
-    fn handle_offer(&mut self, reply: Reply, now: Instant, actions: &mut Actions) {
-        let words = match reply {
-            Reply::Ok(words) => words,
-            Reply::Error(text) => {
-                let refusal = self.refusal(text);
-                return self.leave(refusal, now, actions);
-            }
-        };
-        let asked = Asked {
-            tunnel_type: self.login.tunnel_type,
-            udp: self.login.udp.is_some(),
-            on_loopback: self.own.is_loopback(),
-        };
-        match Offer::read(&words, asked) {
-            Err(error) => self.leave(error.into(), now, actions),
-            Ok((offer, _)) if self.login.nat_check && offer.me != self.own => {
-                self.leave(Reason::BehindNat { own: self.own, seen: offer.me }, now, actions);
+    fn handle_offer(&mut self, reply: Reply, actions: &mut Actions) {
+        match self.read_offer(reply) {
+            Err(reason) => {
+                self.enter_untimed(State::Leaving);
+                actions.push(Action::Leave(reason));
             }
             Ok((offer, ignored)) => {
                 if !ignored.is_empty() {
-                    let words = clean(&ignored.join(" "));
-                    actions.push(Action::Notice(format!(
-                        "not understood, and ignored, of the server's words: {words}"
-                    )));
+                    actions.push(Action::Ignored(clean(&ignored.join(" "))));
                 }
-                self.come_up(offer, now, actions);
+                self.enter_untimed(State::MakingTunnel);
+                actions.push(Action::MakeTunnel(offer));
             }
         }
+    }
+
+    fn read_offer(&self, reply: Reply) -> Result<(Offer, Vec<String>), Reason> {
+        let words = match reply {
+            Reply::Ok(words) => words,
+            Reply::Error(text) => return Err(self.refusal(text)),
+        };
+        let request = Request {
+            tunnel_type: self.login.tunnel_type,
+            udp: self.login.udp.is_some(),
+            on_loopback: self.local.is_loopback(),
+        };
+        let (offer, ignored) = Offer::read(&words, request)?;
+        if self.login.nat_check && offer.me != self.local {
+            return Err(Reason::BehindNat { local: self.local, seen: offer.me });
+        }
+        Ok((offer, ignored))
     }
 
     fn refusal(&self, text: String) -> Reason {
@@ -347,16 +321,6 @@ impl Session {
         }
     }
 
-    /// The first ping goes out at once: it shows that the server is there, and how far away.
-    fn come_up(&mut self, offer: Offer, now: Instant, actions: &mut Actions) {
-        actions.push(Action::MakeTunnel(offer));
-        self.state = State::Up;
-        self.ping(now, actions);
-        if self.login.udp == Some(Announcement::Untold) {
-            self.keep_nat_open(now, actions);
-        }
-    }
-
     /// Any `+OK` answers a ping.
     fn handle_pong(&mut self, reply: Reply, now: Instant, actions: &mut Actions) {
         match reply {
@@ -369,29 +333,20 @@ impl Session {
         }
     }
 
-    /// Whatever is said answers `quit`, unless the answer to a ping is still to come before it.
-    fn handle_farewell(&mut self, actions: &mut Actions) {
-        if self.ping_sent.take().is_none() {
-            self.close(Reason::Quit, actions);
-        }
-    }
-
     fn handle_deadline(&mut self, now: Instant, actions: &mut Actions) {
-        match &self.state {
-            State::Connecting => self.close(Reason::NoConnection, actions),
+        match self.state {
             State::AwaitingGreeting => self.close(Reason::NoGreeting, actions),
             State::AwaitingOffer => self.close(Reason::NoOffer, actions),
             State::Up if self.ping_sent.is_some() => self.close(Reason::NoPong, actions),
             State::Up => self.ping(now, actions),
-            State::Quitting(_) => self.close(Reason::Quit, actions),
-            State::Closed => {}
+            State::MakingTunnel | State::Leaving | State::Closed => {}
         }
     }
 
     fn ping(&mut self, now: Instant, actions: &mut Actions) {
-        actions.push(Action::Send(Command::Ping));
+        actions.push(Action::Send(ClientLine::Ping));
         self.ping_sent = Some(now);
-        self.deadline = now + PING_INTERVAL;
+        self.deadline = Some(now + PING_INTERVAL);
     }
 
     fn keep_nat_open(&mut self, now: Instant, actions: &mut Actions) {
@@ -401,30 +356,15 @@ impl Session {
         self.keepalive = Some(now + if first { FIRST_KEEPALIVES } else { KEEPALIVE_INTERVAL });
     }
 
-    /// Says `quit`; `reason` is told once the session is over.
-    fn leave(&mut self, reason: Reason, now: Instant, actions: &mut Actions) {
-        actions.push(Action::Send(Command::Quit));
-        self.keepalive = None;
-        self.enter(State::Quitting(reason), now + QUIT_TIMEOUT);
-    }
-
-    /// Ends the session. Where `quit` has been said, the reason for that counts, however the server takes it.
     fn close(&mut self, reason: Reason, actions: &mut Actions) {
-        let reason = match std::mem::replace(&mut self.state, State::Closed) {
-            State::Quitting(decided) => decided,
-            _ => reason,
-        };
-        self.keepalive = None;
+        self.enter_untimed(State::Closed);
         actions.push(Action::Close(reason));
     }
 
-    /// Adds the timer, where it has changed and the session goes on.
-    fn with_timer(&mut self, mut actions: Actions) -> Actions {
-        let next = self.keepalive.map_or(self.deadline, |keepalive| keepalive.min(self.deadline));
-        if !matches!(self.state, State::Closed) && self.timer != Some(next) {
-            self.timer = Some(next);
-            actions.push(Action::SetTimer(next));
-        }
-        actions
+    /// Enters a state without timers.
+    fn enter_untimed(&mut self, state: State) {
+        self.state = state;
+        self.deadline = None;
+        self.keepalive = None;
     }
 }

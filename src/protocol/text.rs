@@ -1,10 +1,10 @@
 //! Text from the server, made fit for a log.
 
 /// The longest piece of the server's text that is logged, in characters.
-pub const LONGEST: usize = 200;
+pub(crate) const LONGEST: usize = 200;
 
-/// Replaces what could disturb a terminal or forge a line of the log, and cuts what is too long.
-pub fn clean(text: &str) -> String {
+/// Replaces characters that could disturb a terminal or forge a line of the log, and cuts a text that is too long.
+pub(crate) fn clean(text: &str) -> String {
     let mut cleaned: String =
         text.chars().take(LONGEST).map(|c| if is_harmless(c) { c } else { '?' }).collect();
     if text.chars().nth(LONGEST).is_some() {

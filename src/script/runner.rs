@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 use nix::sys::signal::Signal;
 
-use super::process::Process;
-use super::{Facts, State};
+use super::run::Run;
+use super::{Event, Parameters};
 
 /// Takes the words of a command line.
 pub type Printer = Box<dyn Fn(&[String])>;
 
-/// What is done with the script.
-pub enum Way {
+/// Whether the script is run.
+pub enum ScriptMode {
     /// It is run.
     Run,
-    /// Its command line is told instead.
-    Tell(Printer),
+    /// It is not: this gets the words of its command line instead.
+    Rehearse(Printer),
 }
 
 /// How long a run may take.
@@ -34,57 +34,57 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { run: Duration::from_secs(60), grace: Duration::from_secs(5) }
+        Self { run: Duration::from_mins(1), grace: Duration::from_secs(5) }
     }
 }
 
-/// When the program is to end within five seconds: how long the run has that is under way, in which time the server
-/// may answer `quit`, ...
+// The script's shares of the five seconds of a shutdown, which src/client.rs gives out.
+/// How long a run that is under way may still take before it is sent SIGTERM.
 const HURRIED_RUN: Duration = Duration::from_millis(1500);
-/// ... when the last run must come to its end, counted from the hurry's start, ...
+/// When the last run is sent SIGTERM, counted from the begin of the shutdown.
 const HURRIED_END: Duration = Duration::from_millis(3500);
-/// ... and how long after SIGTERM a run is killed.
+/// How long after SIGTERM a run is sent SIGKILL.
 const HURRIED_GRACE: Duration = Duration::from_millis(500);
 
 struct Running {
-    process: Process,
-    state: State,
+    run: Run,
+    event: Event,
     /// When the next signal is due.
     deadline: Instant,
     /// Whether SIGTERM has been sent.
     terminated: bool,
-    /// Whether all it prints has been read.
+    /// Whether its output has come to an end.
     silent: bool,
 }
 
-/// Runs the script for each tunnel that comes up and goes down, in their order.
+/// Runs the script for each tunnel that comes up and goes down, in this order.
 pub struct Runner {
     program: Option<PathBuf>,
-    way: Way,
+    mode: ScriptMode,
     limits: Limits,
     /// Every run must have ended by then.
     end_by: Option<Instant>,
-    waiting: VecDeque<(State, Facts)>,
+    waiting: VecDeque<(Event, Parameters)>,
     running: Option<Running>,
 }
 
 impl Runner {
-    /// Runs `program`, or nothing where there is none.
-    pub fn new(program: Option<PathBuf>, way: Way, limits: Limits) -> Self {
-        Self { program, way, limits, end_by: None, waiting: VecDeque::new(), running: None }
+    /// Runs `program`, if there is one.
+    pub fn new(program: Option<PathBuf>, mode: ScriptMode, limits: Limits) -> Self {
+        Self { program, mode, limits, end_by: None, waiting: VecDeque::new(), running: None }
     }
 
     /// Asks for a run, which starts when the ones before it have ended.
-    pub fn run(&mut self, state: State, facts: &Facts, now: Instant) {
+    pub fn run(&mut self, event: Event, parameters: &Parameters, now: Instant) {
         if self.program.is_none() {
             return;
         }
         // An `up` that has not started needs no `down`: so no more than two ever wait.
-        if state == State::Down && self.waiting.back().is_some_and(|(waiting, _)| *waiting == State::Up) {
+        if event == Event::Down && self.waiting.back().is_some_and(|(waiting, _)| *waiting == Event::Up) {
             self.waiting.pop_back();
             return;
         }
-        self.waiting.push_back((state, facts.clone()));
+        self.waiting.push_back((event, parameters.clone()));
         self.start_next(now);
     }
 
@@ -93,7 +93,7 @@ impl Runner {
         self.running.is_none() && self.waiting.is_empty()
     }
 
-    /// From here on, everything must end within a few seconds. To ask for it again grants no more time.
+    /// From here on, all runs must end within [four seconds](crate::client). A second call grants no more time.
     pub fn hurry(&mut self, now: Instant) {
         if self.end_by.is_some() {
             return;
@@ -105,24 +105,24 @@ impl Runner {
         }
     }
 
-    /// What to poll for reading, while a script runs and may still print.
+    /// To poll for reading, while a script runs and may still print.
     pub fn output(&self) -> Option<BorrowedFd<'_>> {
-        self.running.as_ref().filter(|running| !running.silent).map(|running| running.process.output())
+        self.running.as_ref().filter(|running| !running.silent).map(|running| running.run.output())
     }
 
     /// The script has printed something.
     pub fn handle_output(&mut self) {
         if let Some(running) = &mut self.running {
-            running.silent = !running.process.log_output();
+            running.silent = !running.run.log_output();
         }
     }
 
     /// A child has ended: perhaps the script.
     pub fn handle_child(&mut self, now: Instant) {
         let Some(running) = &mut self.running else { return };
-        match running.process.ended() {
+        match running.run.ended() {
             Ok(None) => return,
-            Ok(Some(status)) => log_status(running.state, status),
+            Ok(Some(status)) => log_status(running.event, status),
             Err(error) => error!("cannot wait for the script: {error}"),
         }
         self.running = None;
@@ -137,13 +137,13 @@ impl Runner {
     /// Ends a script that has taken too long.
     pub fn handle_timer(&mut self, now: Instant) {
         let Some(running) = self.running.as_mut().filter(|running| running.deadline <= now) else { return };
-        let state = running.state.word();
+        let event = running.event.word();
         if running.terminated {
-            error!("the script did not end at SIGTERM: killing it ({state})");
-            running.process.signal(Signal::SIGKILL);
+            error!("the script did not end at SIGTERM: killing it ({event})");
+            running.run.signal(Signal::SIGKILL);
         } else {
-            warn!("the script takes too long: ending it ({state})");
-            running.process.signal(Signal::SIGTERM);
+            warn!("the script takes too long: ending it ({event})");
+            running.run.signal(Signal::SIGTERM);
             running.terminated = true;
         }
         running.deadline = now + self.limits.grace;
@@ -151,37 +151,37 @@ impl Runner {
 
     fn start_next(&mut self, now: Instant) {
         while self.running.is_none() {
-            // In a hurry no `up` starts any more; the `down` that its session's end brings takes it away.
-            let next_is_up = self.waiting.front().is_some_and(|(state, _)| *state == State::Up);
+            // In a hurry no `up` starts any more; the `down` that comes with the end of its session removes it.
+            let next_is_up = self.waiting.front().is_some_and(|(event, _)| *event == Event::Up);
             if self.end_by.is_some() && next_is_up {
                 return;
             }
-            let Some((state, facts)) = self.waiting.pop_front() else { return };
-            self.start(state, &facts, now);
+            let Some((event, parameters)) = self.waiting.pop_front() else { return };
+            self.start(event, &parameters, now);
         }
     }
 
-    fn start(&mut self, state: State, facts: &Facts, now: Instant) {
+    fn start(&mut self, event: Event, parameters: &Parameters, now: Instant) {
         let Some(program) = &self.program else { return };
-        if let Way::Tell(tell) = &self.way {
+        if let ScriptMode::Rehearse(print) = &self.mode {
             let mut words = vec![program.to_string_lossy().into_owned()];
-            words.extend(facts.arguments(state).into_iter().map(str::to_owned));
-            return tell(&words);
+            words.extend(parameters.arguments(event).into_iter().map(str::to_owned));
+            return print(&words);
         }
-        match Process::start(program, state, facts) {
-            Ok(process) => {
-                info!("running {} {}", program.display(), state.word());
+        match Run::start(program, event, parameters) {
+            Ok(run) => {
+                info!("running {} {}", program.display(), event.word());
                 let limit = now + self.limits.run;
                 let deadline = self.end_by.map_or(limit, |end_by| limit.min(end_by));
-                self.running = Some(Running { process, state, deadline, terminated: false, silent: false });
+                self.running = Some(Running { run, event, deadline, terminated: false, silent: false });
             }
             Err(error) => error!("cannot run the script {}: {error}", program.display()),
         }
     }
 }
 
-fn log_status(state: State, status: ExitStatus) {
+fn log_status(event: Event, status: ExitStatus) {
     if !status.success() {
-        warn!("the script failed: {status} ({})", state.word());
+        warn!("the script failed: {status} ({})", event.word());
     }
 }

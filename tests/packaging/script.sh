@@ -123,7 +123,7 @@ same "an empty tunnel type is none" "0:$route" "$status:$did$said"
 new_world em1
 run up network 2001:db8:1::/48 ''
 same "without an interface nothing is done" "64:" "$status:$did"
-says "... and it says so" "no interface is named" "$said"
+says "... and it says so" "interface is not set" "$said"
 run ''
 same "an empty state is refused" "64:" "$status:$did"
 run sideways

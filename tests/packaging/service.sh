@@ -133,16 +133,16 @@ dtcpclient_flags='-Dl -s \"/usr/local/etc/my script\"'" \
 	refuses "an empty server is none" "$on
 dtcpclient_server=" "dtcpclient_server is not set" start
 	refuses "a quote without its match in the flags is refused" "$broker
-dtcpclient_flags='-Dl -s it\"s'" "dtcpclient_flags has a quote without its match" start
+dtcpclient_flags='-Dl -s it\"s'" "dtcpclient_flags has an unmatched quote" start
 	# shellcheck disable=SC2016
 	for words in '-Dl; touch harm' '-Dl $(touch harm)' '-Dl `touch harm`' '-Dl & touch harm' '-Dl | touch harm' \
 	    '-Dl >harm' '-Dl <harm'; do
 		refuses "flags that would be a command are refused: $words" "$broker
-dtcpclient_flags='$words'" "dtcpclient_flags is more than options" start
+dtcpclient_flags='$words'" "dtcpclient_flags must contain only options" start
 	done
 	refuses "... also on a second line" "$broker
 dtcpclient_flags='-Dl
-touch harm'" "dtcpclient_flags is more than options" start
+touch harm'" "dtcpclient_flags must contain only options" start
 	check "... and nothing of them is run" test ! -e harm
 	service "dtcpclient_server=broker.example.net" start
 	says "disabled, it does not start and says what to set" "Set dtcpclient_enable to YES" "$said"
@@ -172,9 +172,9 @@ dtcpclient_flags=\"$words\"" status
 	done
 	rm -f "$run"/*
 	refuses "a pid file with a blank is refused, as rc.subr cannot read it" "$broker
-dtcpclient_flags='-D -f \"$run/a b\"'" "must be a full path without blanks or quotes" start
+dtcpclient_flags='-D -f \"$run/a b\"'" "must be an absolute path without blanks or quotes" start
 	refuses "a pid file below no directory in particular is refused" "$broker
-dtcpclient_flags='-D -f mine'" "must be a full path without blanks or quotes" start
+dtcpclient_flags='-D -f mine'" "must be an absolute path without blanks or quotes" start
 
 	# Modules
 	for words in -DlU "-Dl -U" "-D --udp" "-Ut network" "-D -b 5000 -U"; do
@@ -270,7 +270,7 @@ dtcpclient_server=" start
 	refuses "a profile that is not listed is refused" "$two" "there is no profile 'hom'" start hom
 	refuses "a profile where there are none is refused" "$broker" "there is no profile 'home'" start home
 	refuses "a profile's name is a word" "$two
-dtcpclient_profiles='a-b'" "'a-b' cannot name a profile" start
+dtcpclient_profiles='a-b'" "'a-b' is not a valid profile name" start
 	service "$two
 dtcpclient_work_server='a b'\\''c'
 dtcpclient_work_flags=-D" start work

@@ -21,16 +21,16 @@ pub(crate) fn login() -> Login {
     }
 }
 
-/// What goes wrong, and when (counted from the first attempt to connect).
+/// What goes wrong, and when (counted from the connection).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    NoConnection,
     MuteBeforeGreeting,
     MuteAfterGreeting,
     SilentFrom(Duration),
-    ClosesAt(Duration),
     SaysAt(Duration, &'static str),
+    /// The kernel refuses the tunnel.
+    NoTunnel,
 }
 
 /// How the server behaves.
@@ -81,16 +81,15 @@ pub(crate) enum Seen {
     Sent(String),
     Tunnel,
     KeepNatOpen,
-    Notice(String),
+    Ignored(String),
+    Left(Reason),
     Closed(Reason),
 }
 
-/// What is on the wire.
+/// Something on the wire.
 enum Event {
     ToClient(&'static str),
     ToServer(String),
-    Connected,
-    CloseByServer,
 }
 
 pub(crate) struct World {
@@ -98,7 +97,6 @@ pub(crate) struct World {
     server: Server,
     start: Instant,
     now: Instant,
-    timer: Option<Instant>,
     /// In the order of their instants.
     wire: VecDeque<(Instant, Event)>,
     seen: Vec<(Duration, Seen)>,
@@ -107,21 +105,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(login: Login, server: Server) -> Self {
         let start = Instant::now();
-        let (session, actions) = Session::new(Rc::new(login), start);
-        let mut world =
-            Self { session, start, now: start, timer: None, wire: VecDeque::new(), seen: Vec::new(), server };
-        world.carry_out(actions);
-        match world.server.fault {
-            Fault::NoConnection => {}
-            Fault::ClosesAt(at) => {
-                world.put(Duration::ZERO, Event::Connected);
-                world.put(at, Event::CloseByServer);
-            }
-            Fault::SaysAt(at, line) => {
-                world.put(Duration::ZERO, Event::Connected);
-                world.put(at, Event::ToClient(line));
-            }
-            _ => world.put(Duration::ZERO, Event::Connected),
+        let session = Session::new(Rc::new(login), Ipv4Addr::new(192, 0, 2, 1), start);
+        let mut world = Self { session, start, now: start, wire: VecDeque::new(), seen: Vec::new(), server };
+        world.answer(world.server.greeting, true);
+        if let Fault::SaysAt(at, line) = world.server.fault {
+            world.put(at, Event::ToClient(line));
         }
         world
     }
@@ -129,9 +117,10 @@ impl World {
     /// Lets virtual time pass.
     pub(crate) fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
-        while self.closed().is_none() {
+        while self.ended().is_none() {
             let next_event = self.wire.front().map(|(at, _)| *at);
-            let Some(next) = [next_event, self.timer].into_iter().flatten().min().filter(|at| *at < end)
+            let Some(next) =
+                [next_event, self.session.timer()].into_iter().flatten().min().filter(|at| *at < end)
             else {
                 break;
             };
@@ -152,22 +141,9 @@ impl World {
         self.now - self.start
     }
 
-    pub(crate) fn quit(&mut self) {
-        let actions = self.session.quit(self.now);
-        self.carry_out(actions);
-    }
-
     /// Bytes that come from nowhere.
     pub(crate) fn hear(&mut self, bytes: &[u8]) {
-        if self.closed().is_none() {
-            let actions = self.session.handle_bytes(bytes, self.now);
-            self.carry_out(actions);
-        }
-    }
-
-    /// The connection ends, whatever the server would have said.
-    pub(crate) fn break_off(&mut self, reason: Reason) {
-        let actions = self.session.handle_close(reason);
+        let actions = self.session.handle_bytes(bytes, self.now);
         self.carry_out(actions);
     }
 
@@ -184,9 +160,9 @@ impl World {
     }
 
     /// When the session ended, and why.
-    pub(crate) fn closed(&self) -> Option<(Duration, Reason)> {
+    pub(crate) fn ended(&self) -> Option<(Duration, Reason)> {
         self.seen.iter().find_map(|(at, seen)| match seen {
-            Seen::Closed(reason) => Some((*at, reason.clone())),
+            Seen::Left(reason) | Seen::Closed(reason) => Some((*at, reason.clone())),
             _ => None,
         })
     }
@@ -200,16 +176,11 @@ impl World {
     fn deliver(&mut self) {
         let Some((_, event)) = self.wire.pop_front() else { return };
         let actions = match event {
-            Event::Connected => {
-                self.answer(self.server.greeting, true);
-                self.session.handle_connected(Ipv4Addr::new(192, 0, 2, 1), self.now)
-            }
             Event::ToServer(line) => {
                 self.answer(self.server.answer(&line), false);
                 return;
             }
             Event::ToClient(line) => self.session.handle_bytes(format!("{line}\r\n").as_bytes(), self.now),
-            Event::CloseByServer => self.session.handle_close(Reason::Closed),
         };
         self.carry_out(actions);
     }
@@ -222,24 +193,26 @@ impl World {
 
     fn carry_out(&mut self, actions: Vec<Action>) {
         for action in actions {
-            assert!(self.closed().is_none(), "an action after the close: {action:?}");
             let seen = match action {
-                Action::SetTimer(at) => {
-                    self.timer = Some(at);
-                    continue;
-                }
-                Action::Heard(_) => continue,
-                Action::Send(command) => {
-                    let line = command.line();
-                    let line = line.strip_suffix("\r\n").expect("commands end with CR LF").to_owned();
+                Action::Received(_) => continue,
+                Action::Send(line) => {
+                    let line = line.line();
+                    let line = line.strip_suffix("\r\n").expect("lines end with CR LF").to_owned();
                     self.put(self.server.latency, Event::ToServer(line.clone()));
                     Seen::Sent(line)
                 }
-                Action::MakeTunnel(_) => Seen::Tunnel,
+                Action::MakeTunnel(_) if self.server.fault == Fault::NoTunnel => return self.session.leave(),
+                Action::MakeTunnel(_) => {
+                    self.seen.push((self.now(), Seen::Tunnel));
+                    let actions = self.session.tunnel_made(self.now);
+                    return self.carry_out(actions);
+                }
                 Action::KeepNatOpen => Seen::KeepNatOpen,
-                Action::Notice(text) => Seen::Notice(text),
+                Action::Ignored(words) => Seen::Ignored(words),
+                Action::Leave(reason) => Seen::Left(reason),
                 Action::Close(reason) => Seen::Closed(reason),
             };
+            assert!(self.ended().is_none(), "after the end: {seen:?}");
             self.seen.push((self.now(), seen));
         }
     }

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Builds dtcpclient for FreeBSD on Linux, standard library included: the program and the test executables for
-# amd64. Lints all of it for aarch64, and for i386, where the kernel's structs have other sizes. A warning is an
-# error. All goes to target/freebsd; in target/freebsd/kit is what a FreeBSD host needs to run the tests, Rust and
-# sources not among it: copy it there, and start its run-tests.sh as root.
+# Cross-builds dtcpclient for FreeBSD on Linux, including the standard library: the program and the test executables
+# for amd64. Runs clippy for aarch64, and for i386, where the sizes of some structs differ. Warnings are errors.
+# All output goes to target/freebsd. To run the tests, copy target/freebsd/kit to a FreeBSD host and run its
+# run-tests.sh as root; neither Rust nor the sources are needed there.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -11,10 +11,10 @@ target=$root/target/freebsd
 
 export CARGO_TARGET_DIR="$target"
 export CARGO_TARGET_X86_64_UNKNOWN_FREEBSD_LINKER="$root/tools/freebsd/cc.sh"
-# Test executables without debugging information build and copy faster, and say as much when they fail.
+# Without debugging information, test executables build and copy faster, and their failures read the same.
 export CARGO_PROFILE_DEV_DEBUG=0
 export RUSTFLAGS='-D warnings'
-# Debian's compiler is a stable one; building the standard library is not a stable feature.
+# Building the standard library is an unstable feature, which Debian's stable compiler does not allow otherwise.
 export RUSTC_BOOTSTRAP=1
 export PATH="/usr/bin:$PATH"
 
@@ -22,7 +22,7 @@ build_std=std,panic_abort
 amd64=$target/x86_64-unknown-freebsd
 kit=$target/kit
 
-# At the same time as the rest: half of either is to wait for one crate after the other of the standard library.
+# In parallel with the tests: much of either build waits for single crates of the standard library.
 {
     /usr/bin/cargo build --release -Z "build-std=$build_std" --target x86_64-unknown-freebsd
     sh tools/freebsd/inspect.sh "$amd64/release/dtcpclient"
@@ -43,4 +43,4 @@ cp tools/freebsd/run-tests.sh "$amd64/release/dtcpclient" "$amd64/debug/examples
 sed -n 's/.*"executable":"\([^"]*\/deps\/[^"]*\)".*/\1/p' "$target/tests.json" | while read -r test; do
     cp "$test" "$kit/tests"
 done
-echo "$kit: the program and $(find "$kit/tests" -type f | wc -l) test executables, for a FreeBSD host"
+echo "$kit: the program and $(find "$kit/tests" -type f | wc -l) test executables"

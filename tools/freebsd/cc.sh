@@ -1,7 +1,7 @@
 #!/bin/sh
-# The linker that rustc calls for x86_64-unknown-freebsd: Zig's.
-# Left out are libraries that the libc crate names, nothing here uses and Zig does not have, and a level of
-# optimization that Zig's linker does not know.
+# Linker for x86_64-unknown-freebsd, called by rustc: runs Zig's.
+# Drops libraries that the libc crate requests but that are not used here and are missing from Zig, and an optimization
+# level that Zig's linker does not support.
 set -eu
 
 left=$#

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fails unless the program that was built is what FreeBSD expects of one, and small.
+# Fails unless the program is a small, stripped, position-independent executable for FreeBSD.
 # Usage: inspect.sh PROGRAM
 set -eu
 
@@ -8,12 +8,12 @@ most=$((1536 * 1024))
 
 describe() {
     readelf --wide --file-header "$program" | sed -nE 's/^ *(Class|Type|Machine): *([^(]*[^( ]).*$/\1: \2/p'
-    # The release it is for, in four bytes. The kernel, too, knows its programs by this note.
+    # The release that it was built for, in four bytes. The kernel identifies FreeBSD programs by this note.
     readelf --wide --notes "$program" | sed -nE 's/^ *(FreeBSD).*NT_VERSION.*data: (.*[^ ]) *$/note: \1 \2/p'
     readelf --wide --program-headers "$program" | sed -nE 's/.*program interpreter: (.*)\]$/interpreter: \1/p'
     readelf --wide --dynamic "$program" | sed -nE -e 's/.*Shared library: \[(.*)\]$/library: \1/p' \
         -e 's/.*\(FLAGS_1\) .*(PIE).*/flag: \1/p' | sort
-    # What a panic unwinds by, so that it takes the tunnel down on its way.
+    # Unwinding removes the tunnel after a panic; it needs this section.
     readelf --wide --sections "$program" | sed -nE 's/.* (\.gcc_except_table) .*/unwinds by: \1/p'
     readelf --wide --sections "$program" | sed -nE 's/.* (\.symtab|\.debug_[a-z]*) .*/not stripped: \1/p'
 }
@@ -31,13 +31,13 @@ unwinds by: .gcc_except_table'
 
 found=$(describe)
 if [ "$found" != "$expected" ]; then
-    printf '%s is not as it should be.\nexpected:\n%s\nfound:\n%s\n' "$program" "$expected" "$found" >&2
+    printf '%s differs.\nexpected:\n%s\nfound:\n%s\n' "$program" "$expected" "$found" >&2
     exit 1
 fi
 
 size=$(wc -c <"$program")
 if [ "$size" -ge "$most" ]; then
-    echo "$program has $size bytes; it should have less than $most" >&2
+    echo "$program has $size bytes; the limit is $most" >&2
     exit 1
 fi
 echo "$program: FreeBSD, position independent, stripped, unwinding, needs libc and libthr, $size bytes"

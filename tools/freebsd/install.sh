@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what the cross-build needs and is not there yet: Debian's newest Rust with the sources of its
-# standard library (rustup's toolchains have none compiled for FreeBSD), and Zig, which brings a linker for
-# FreeBSD and FreeBSD's headers and libraries. Zig goes to target/freebsd/zig, the rest into the system.
+# Installs what the cross-build needs and is still missing: Debian's newest Rust with the sources of its standard
+# library, which is built for FreeBSD together with the program, and Zig, which has a linker, headers and libraries
+# for FreeBSD. Zig is installed in target/freebsd/zig, everything else in the system.
 set -eu
 
 cd "$(dirname "$0")/../.."

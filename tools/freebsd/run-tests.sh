@@ -1,14 +1,12 @@
 #!/bin/sh
-# Runs the test executables that lie beside this file, with the program and the broker that lie beside it. On
-# FreeBSD, as root: without the privilege to make interfaces, the tests of the kernel are skipped, and say so.
+# Runs the test executables in tests/ with the program and the broker, all next to this file. Must be run as root on
+# FreeBSD; without the privilege to create interfaces, the kernel tests report that they are skipped.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 export DTCPCLIENT="$here/dtcpclient" DTCPCLIENT_BROKER="$here/broker"
 failed=
 for test in "$here"/tests/*; do
-    # This one reads the sources, which are not here.
-    case $test in */manual-*) continue ;; esac
     echo "$test"
     "$test" || failed="$failed ${test##*/}"
 done

@@ -2,14 +2,14 @@
 
 use std::marker::PhantomData;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// The number of an ioctl(2) request, with the type of its argument.
 #[derive(Debug)]
 pub struct Ioctl<T> {
     /// Its name in the C headers.
     pub name: &'static str,
-    /// Direction, size of the argument, group and number in that group (`sys/ioccom.h`): 32 bits in a type
-    /// as wide as ioctl(2)'s `unsigned long`.
-    pub number: usize,
+    number: u32,
     argument: PhantomData<fn(T) -> T>,
 }
 
@@ -22,47 +22,89 @@ impl<T> Clone for Ioctl<T> {
 impl<T> Copy for Ioctl<T> {}
 
 impl<T> Ioctl<T> {
-    /// `_IOW`: the kernel reads the argument.
-    pub(super) const fn write(name: &'static str, group: u8, number: u8) -> Self {
-        Self::new(name, 0x8000_0000, group, number)
-    }
-
-    /// `_IOWR`: the kernel reads the argument and writes to it.
-    pub(super) const fn read_write(name: &'static str, group: u8, number: u8) -> Self {
-        Self::new(name, 0xc000_0000, group, number)
-    }
-
-    /// `_IOC`: thirteen bits hold the size of the argument.
-    const fn new(name: &'static str, direction: usize, group: u8, number: u8) -> Self {
-        const SIZE_MASK: usize = (1 << 13) - 1;
-        assert!(size_of::<T>() <= SIZE_MASK);
-        let number = direction | size_of::<T>() << 16 | (group as usize) << 8 | number as usize;
+    /// The request whose number is the one of these that says the size of `T`.
+    pub(super) const fn new(name: &'static str, numbers: [u32; 2]) -> Self {
+        let [lp64, i386] = numbers;
+        let number = if argument_size(lp64) == size_of::<T>() { lp64 } else { i386 };
+        assert!(argument_size(number) == size_of::<T>(), "the kernel would take another size");
         Self { name, number, argument: PhantomData }
     }
+
+    /// Direction, size of the argument, group and number in that group (`sys/ioccom.h`).
+    pub const fn number(self) -> u32 {
+        self.number
+    }
 }
 
-/// An ioctl(2) that is ready to be made: a request and its argument, of the size that the request's number
-/// tells the kernel. The buffer to which the argument points, where there is one, is borrowed for `'buffer`.
+/// The size of the argument that a request's number says, in bytes.
+const fn argument_size(number: u32) -> usize {
+    (number >> 16) as usize & 0x1fff
+}
+
+/// An ioctl(2), ready to be made, or as the kernel left it.
 #[derive(Debug)]
-pub struct Call<'buffer, T> {
-    pub(crate) request: Ioctl<T>,
-    pub(crate) argument: T,
-    buffer: PhantomData<&'buffer mut [u8]>,
+pub struct Call<T> {
+    /// What is asked of the kernel.
+    pub request: Ioctl<T>,
+    /// With which argument.
+    pub argument: T,
+    /// What the argument points to, if it has a pointer. The kernel reads from it or writes to it.
+    pub buffer: Vec<u8>,
 }
 
-impl<T> Call<'_, T> {
-    /// A call whose argument, if it points anywhere, points to a buffer that is borrowed as long as the call.
+impl<T> Call<T> {
+    /// A call without a buffer.
     pub(crate) fn new(request: Ioctl<T>, argument: T) -> Self {
-        Self { request, argument, buffer: PhantomData }
+        Self { request, argument, buffer: Vec::new() }
     }
+}
 
-    /// What is asked of the kernel.
-    pub fn request(&self) -> Ioctl<T> {
-        self.request
+/// The argument of an ioctl(2), or a part of it.
+pub trait Argument: FromBytes + IntoBytes + Immutable {
+    /// Points all pointers in it to a buffer at this address, of this length in bytes. Just before a call, this takes
+    /// the place of whatever they held.
+    fn point(&mut self, _address: usize, _length: usize) {}
+}
+
+impl Argument for u8 {}
+impl Argument for u16 {}
+impl Argument for u32 {}
+impl Argument for i32 {}
+impl Argument for i64 {}
+
+impl<T: Argument, const LENGTH: usize> Argument for [T; LENGTH] {
+    fn point(&mut self, address: usize, length: usize) {
+        for part in self {
+            part.point(address, length);
+        }
     }
+}
 
-    /// With what argument.
-    pub fn argument(&self) -> &T {
-        &self.argument
+/// A pointer to the buffer of a [`Call`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(transparent)]
+pub struct Pointer(usize);
+
+impl Argument for Pointer {
+    fn point(&mut self, address: usize, _length: usize) {
+        self.0 = address;
+    }
+}
+
+/// The length of the buffer of a [`Call`], in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(transparent)]
+pub struct Length<T>(T);
+
+impl<T: TryInto<usize>> Length<T> {
+    /// The length, which the kernel may have changed to the one that it needs.
+    pub fn get(self) -> usize {
+        self.0.try_into().unwrap_or(usize::MAX)
+    }
+}
+
+impl<T: TryFrom<usize> + Default + FromBytes + IntoBytes + Immutable> Argument for Length<T> {
+    fn point(&mut self, _address: usize, length: usize) {
+        self.0 = T::try_from(length).unwrap_or_default();
     }
 }

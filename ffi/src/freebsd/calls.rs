@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+use zerocopy::FromBytes;
 
 use super::echo_socket::RawEchoSocket;
 use super::{ioctl, kldload, netgraph_socket, send_message, sysctl};
-use crate::abi::ioctl::Call;
-use crate::abi::{IfgReq, Timeval};
+use crate::abi::Timeval;
+use crate::abi::ioctl::{Argument, Call};
 use crate::echo::EchoMark;
 use crate::errno::Errno;
 use crate::kernel::{EchoSocket, Ends, Error, Kernel, Netgraph, Result};
@@ -28,6 +29,8 @@ const ANSWER_TIMEOUT: i64 = 5;
 const ANSWER_SIZE: usize = 1 << 16;
 /// Room for a description, at first: the program's own are shorter.
 const DESCRIPTION_SIZE: usize = 128;
+/// Room for the list of a group's members, at most, in bytes.
+const MOST_MEMBERS: usize = 1 << 20;
 
 /// FreeBSD's kernel. No program that this process runs inherits a socket of it.
 #[derive(Debug)]
@@ -41,14 +44,15 @@ impl FreeBsd {
         Ok(Self { inet: datagram_socket(AddressFamily::Inet)? })
     }
 
-    fn ioctl<T: FromBytes + IntoBytes + Copy>(&self, call: &Call<'_, T>) -> Result<T> {
-        ioctl(&self.inet, call).map_err(|cause| error(call.request().name, cause))
+    fn ioctl<T: Argument>(&self, call: Call<T>) -> Result<Call<T>> {
+        let name = call.request.name;
+        ioctl(&self.inet, call).map_err(|cause| error(name, cause))
     }
 }
 
 impl Kernel for FreeBsd {
     fn check_privilege(&mut self) -> Result<()> {
-        match self.ioctl(&gif::create_nothing()) {
+        match self.ioctl(gif::create_nothing()) {
             Err(refused) if refused.errno == Errno::EINVAL => Ok(()),
             answered => answered.map(drop),
         }
@@ -64,17 +68,16 @@ impl Kernel for FreeBsd {
     }
 
     fn create_gif(&mut self) -> Result<InterfaceName> {
-        let call = gif::create();
-        let answer = self.ioctl(&call)?;
-        gif::created(&answer).ok_or_else(|| error(call.request().name, Errno::EBADMSG))
+        let answer = self.ioctl(gif::create())?;
+        gif::created(&answer.argument).ok_or_else(|| error(answer.request.name, Errno::EBADMSG))
     }
 
     fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
-        self.ioctl(&gif::set_outer_addresses(gif, outer)).map(drop)
+        self.ioctl(gif::set_outer_addresses(gif, outer)).map(drop)
     }
 
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()> {
-        self.ioctl(&gif::destroy(gif)).map(drop)
+        self.ioctl(gif::destroy(gif)).map(drop)
     }
 
     fn open_netgraph(&mut self) -> Result<Box<dyn Netgraph>> {
@@ -86,71 +89,66 @@ impl Kernel for FreeBsd {
 
     fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()> {
         let text = CString::new(description).map_err(|_| error("SIOCSIFDESCR", Errno::EINVAL))?;
-        self.ioctl(&interface::set_description(interface, &text)).map(drop)
+        self.ioctl(interface::set_description(interface, &text)).map(drop)
     }
 
     fn description(&mut self, interface: &InterfaceName) -> Result<String> {
-        let mut buffer = vec![0; DESCRIPTION_SIZE];
+        let mut room = DESCRIPTION_SIZE;
         loop {
-            let size = match self.ioctl(&interface::description(interface, &mut buffer)) {
-                Ok(answer) => interface::description_size(&answer),
+            let answer = match self.ioctl(interface::description(interface, room)) {
                 Err(none) if none.errno == Errno::ENOMSG => return Ok(String::new()),
-                Err(cause) => return Err(cause),
+                answered => answered?,
             };
-            if size <= buffer.len() {
-                return Ok(interface::description_text(&buffer));
+            match interface::description_size(&answer.argument) {
+                size if size <= room => return Ok(interface::description_text(&answer.buffer)),
+                size => room = size,
             }
-            buffer.resize(size, 0);
         }
     }
 
     fn join_group(&mut self, interface: &InterfaceName, group: &str) -> Result<()> {
         let call = interface::join_group(interface, group).map_err(|cause| error("SIOCAIFGROUP", cause))?;
-        self.ioctl(&call).map(drop)
+        self.ioctl(call).map(drop)
     }
 
     fn group_members(&mut self, group: &str) -> Result<Vec<InterfaceName>> {
-        let refused = |cause| error("SIOCGIFGMEMB", cause);
-        let count = interface::count_members(group).map_err(refused)?;
-        let mut counted_before = 0;
+        let mut room = 0;
         loop {
-            let needed = match self.ioctl(&count) {
-                Ok(answer) => interface::members_size(&answer),
+            let call = interface::members(group, room).map_err(|cause| error("SIOCGIFGMEMB", cause))?;
+            match self.ioctl(call) {
+                Ok(answer) => match interface::members_size(&answer.argument) {
+                    // Without room, the kernel has only counted.
+                    size if room == 0 && size > 0 => room = size,
+                    _ => return Ok(interface::member_names(&answer.buffer)),
+                },
+                // The group has grown since.
+                Err(short) if short.errno == Errno::EINVAL && room < MOST_MEMBERS => room *= 2,
                 Err(none) if none.errno == Errno::ENOENT => return Ok(Vec::new()),
                 Err(cause) => return Err(cause),
-            };
-            let mut list = vec![IfgReq::new_zeroed(); needed.div_ceil(size_of::<IfgReq>())];
-            match self.ioctl(&interface::members(group, &mut list).map_err(refused)?) {
-                // The group has grown since its members were counted.
-                Err(short) if short.errno == Errno::EINVAL && needed > counted_before => {
-                    counted_before = needed;
-                }
-                Err(none) if none.errno == Errno::ENOENT => return Ok(Vec::new()),
-                answered => return answered.map(|_| interface::member_names(&list)),
             }
         }
     }
 
     fn set_mtu(&mut self, interface: &InterfaceName, mtu: u16) -> Result<()> {
-        self.ioctl(&interface::set_mtu(interface, mtu)).map(drop)
+        self.ioctl(interface::set_mtu(interface, mtu)).map(drop)
     }
 
     fn enable_ipv6(&mut self, interface: &InterfaceName) -> Result<()> {
-        let found = ioctl_ipv6(&interface::get_neighbour_discovery(interface))?;
-        ioctl_ipv6(&interface::enable_ipv6(&found)).map(drop)
+        let found = ioctl_ipv6(interface::get_neighbour_discovery(interface))?;
+        ioctl_ipv6(interface::enable_ipv6(&found.argument)).map(drop)
     }
 
     fn bring_up(&mut self, interface: &InterfaceName) -> Result<()> {
-        let found = self.ioctl(&interface::get_flags(interface))?;
-        self.ioctl(&interface::bring_up(interface, &found)).map(drop)
+        let found = self.ioctl(interface::get_flags(interface))?;
+        self.ioctl(interface::bring_up(interface, &found.argument)).map(drop)
     }
 
     fn add_address(&mut self, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()> {
-        ioctl_ipv6(&interface::add_address(interface, inner)).map(drop)
+        ioctl_ipv6(interface::add_address(interface, inner)).map(drop)
     }
 
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()> {
-        ioctl_ipv6(&interface::remove_address(interface, local)).map(drop)
+        ioctl_ipv6(interface::remove_address(interface, local)).map(drop)
     }
 
     fn open_echo(&mut self, mark: EchoMark) -> Result<Box<dyn EchoSocket>> {
@@ -195,10 +193,11 @@ fn datagram_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
 }
 
 /// A request about IPv6 on an interface. Its socket is opened when it is needed: a host without IPv6 has none.
-fn ioctl_ipv6<T: FromBytes + IntoBytes + Copy>(call: &Call<'_, T>) -> Result<T> {
+fn ioctl_ipv6<T: Argument>(call: Call<T>) -> Result<Call<T>> {
+    let name = call.request.name;
     let made = datagram_socket(AddressFamily::Inet6);
     let socket = made.map_err(|cause| error("socket(PF_INET6)", errno(cause)))?;
-    ioctl(&socket, call).map_err(|cause| error(call.request().name, cause))
+    ioctl(&socket, call).map_err(|cause| error(name, cause))
 }
 
 /// A control socket of netgraph, which is a node itself.

@@ -3,11 +3,10 @@
 use std::mem::offset_of;
 
 use crate::abi::numbers::{
-    AF_INET, AF_INET6, AF_NETGRAPH, IFF_DRV_RUNNING, IFF_UP, IFNAMSIZ, PF_ROUTE, RTA_IFA, RTM_DELADDR,
-    RTM_NEWADDR, RTM_VERSION,
+    AF_INET, AF_INET6, AF_NETGRAPH, IFF_DRV_RUNNING, IFF_UP, IFNAMSIZ, RTA_IFA, RTM_DELADDR, RTM_NEWADDR,
+    RTM_VERSION,
 };
-use crate::abi::{IfaMsghdr, Ifreq, IfruBuffer, InAliasreq, SockaddrIn, SockaddrIn6, Time, Timeval};
-use crate::errno::Errno;
+use crate::abi::{IfaMsghdr, Ifreq, IfreqBuffer, InAliasreq, SockaddrIn, SockaddrIn6, Time, Timeval};
 
 /// Asserts that a struct of ours has the size and the alignment of another's, and that of each pair its fields
 /// lie at the same place.
@@ -21,8 +20,8 @@ macro_rules! same_layout {
     };
 }
 
-same_layout!(Ifreq, ifstructs::ifreq, ifr_name = ifr_name, ifr_ifru = ifr_ifru);
-same_layout!(Ifreq, libc::ifreq, ifr_name = ifr_name, ifr_ifru = ifr_ifru);
+same_layout!(Ifreq, ifstructs::ifreq, ifr_name = ifr_name, ifr_data = ifr_ifru);
+same_layout!(Ifreq, libc::ifreq, ifr_name = ifr_name, ifr_data = ifr_ifru);
 same_layout!(
     InAliasreq,
     libc::ifaliasreq,
@@ -65,9 +64,10 @@ same_layout!(
 same_layout!(Timeval, libc::timeval, tv_sec = tv_sec, tv_usec = tv_usec);
 
 const _: () = {
+    const UNION: usize = offset_of!(ifstructs::ifreq, ifr_ifru);
     assert!(size_of::<Time>() == size_of::<libc::time_t>());
-    assert!(offset_of!(IfruBuffer, length) == offset_of!(ifstructs::ifreq_buffer, length));
-    assert!(offset_of!(IfruBuffer, buffer) == offset_of!(ifstructs::ifreq_buffer, buffer));
+    assert!(offset_of!(IfreqBuffer, length) == UNION + offset_of!(ifstructs::ifreq_buffer, length));
+    assert!(offset_of!(IfreqBuffer, buffer) == UNION + offset_of!(ifstructs::ifreq_buffer, buffer));
 };
 
 /// Asserts that numbers of ours are libc's of the same name.
@@ -76,16 +76,6 @@ macro_rules! same_numbers {
 }
 
 same_numbers! {
-    AF_INET AF_INET6 AF_NETGRAPH IFF_UP IFNAMSIZ PF_ROUTE RTA_IFA RTM_DELADDR RTM_NEWADDR RTM_VERSION
+    AF_INET AF_INET6 AF_NETGRAPH IFF_UP IFNAMSIZ RTA_IFA RTM_DELADDR RTM_NEWADDR RTM_VERSION
 }
 const _: () = assert!(IFF_DRV_RUNNING as i128 == libc::IFF_RUNNING as i128);
-
-/// Asserts that error numbers of ours are libc's.
-macro_rules! same_errnos {
-    ($($name:ident)*) => { $(const _: () = assert!(Errno::$name.0 == libc::$name);)* };
-}
-
-same_errnos! {
-    EPERM ENOENT ESRCH ENXIO EBADF EEXIST EINVAL EPROTONOSUPPORT EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETUNREACH
-    ENOTCONN ETIMEDOUT ENAMETOOLONG ENOMSG EBADMSG
-}

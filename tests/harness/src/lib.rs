@@ -1,6 +1,7 @@
 //! What the tests start and watch: the program and the broker as processes.
 
 mod process;
+mod routes;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use process::{DEADLINE, Process};
+pub use routes::Routes;
 use tempfile::TempDir;
 
 /// Who logs in, in all tests.
@@ -41,7 +43,7 @@ impl Programs {
 
 /// A broker that runs on loopback.
 pub struct Broker {
-    /// The process; its output tells what happens.
+    /// The process, which prints its events.
     pub process: Process,
     /// Where it listens.
     pub port: u16,
@@ -69,7 +71,7 @@ impl Broker {
     }
 }
 
-/// A folder with what a client needs, gone with this.
+/// A temporary directory with the files that a client needs, removed on drop.
 pub struct Folder(TempDir);
 
 impl Default for Folder {
@@ -79,14 +81,14 @@ impl Default for Folder {
 }
 
 impl Folder {
-    /// A folder with an auth file for 127.0.0.1.
+    /// A directory with an auth file for 127.0.0.1.
     pub fn new() -> Self {
-        let folder = Self(tempfile::tempdir().expect("a folder"));
+        let folder = Self(tempfile::tempdir().expect("a directory"));
         folder.write("auth", &format!("127.0.0.1:{USER}:{PASSWORD}\n"), 0o600);
         folder
     }
 
-    /// The folder.
+    /// Its path.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -101,7 +103,7 @@ impl Folder {
         self.file("auth")
     }
 
-    /// What is in a file; nothing where there is none.
+    /// The contents of a file; empty if there is no such file.
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.file(name)).unwrap_or_default()
     }
@@ -113,7 +115,7 @@ impl Folder {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("its mode");
     }
 
-    /// The command line of a client that logs in to a server on loopback, with the files of this folder.
+    /// The command line of a client that logs in to a server on loopback, with the files of this directory.
     pub fn client(&self, programs: &Programs, port: u16, arguments: &[&str]) -> Command {
         let mut command = Command::new(&programs.client);
         command.args(["-u", USER, "-p", &port.to_string(), "--auth-file"]).arg(self.auth_file());

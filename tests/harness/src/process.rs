@@ -49,19 +49,28 @@ impl Process {
 
     /// Waits for the `count`th line that contains this text.
     pub fn wait_for_count(&self, text: &str, count: usize) {
-        let deadline = Instant::now() + DEADLINE;
-        let mut lines = self.output.lock();
-        while lines.0.iter().filter(|line| line.contains(text)).count() < count {
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero() && lines.1 > 0, "no line {count} with \"{text}\" in {:#?}", lines.0);
-            lines = self.output.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.wait_until(text, |lines| {
+            (lines.iter().filter(|line| line.contains(text)).count() >= count).then_some(())
+        });
     }
 
     /// The first line that contains this text, once it has come.
     pub fn line_with(&self, text: &str) -> String {
-        self.wait_for(text);
-        self.lines().into_iter().find(|line| line.contains(text)).unwrap_or_default()
+        self.wait_until(text, |lines| lines.iter().find(|line| line.contains(text)).cloned())
+    }
+
+    /// Waits until `find` finds something in the lines so far; panics if that cannot happen any more.
+    pub fn wait_until<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
+        let deadline = Instant::now() + DEADLINE;
+        let mut lines = self.output.lock();
+        loop {
+            if let Some(found) = find(&lines.0) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && lines.1 > 0, "missing \"{what}\" in {:#?}", lines.0);
+            lines = self.output.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// The lines so far.

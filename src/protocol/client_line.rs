@@ -1,30 +1,30 @@
-//! What the client says.
+//! The lines that the client sends.
 
 use super::TunnelType;
 use super::challenge::{MASK, Response};
 
-/// What the server is told of the client's UDP port. That the server is told is confirmed; the words are ours:
-/// `udp PORT`, or `udp` alone where the server shall answer to wherever our packets come from.
+/// What `tunnel` announces of the client's UDP port. That it is announced is confirmed; the words are ours: `udp PORT`,
+/// or `udp` alone if the server is to answer to the address from which our packets come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announcement {
     /// This port.
     Port(u16),
     /// None: a NAT will choose it.
-    Untold,
+    Unknown,
 }
 
 /// A line to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+pub enum ClientLine {
     /// Asks for a tunnel, and logs in.
     Tunnel {
         /// The user's name.
         user: String,
         /// The answer to the server's challenge.
         response: Response,
-        /// What is asked for.
+        /// The type of tunnel that is requested.
         tunnel_type: TunnelType,
-        /// For a UDP tunnel.
+        /// `None` for a gif tunnel.
         udp: Option<Announcement>,
     },
     /// Keeps the connection alive.
@@ -33,7 +33,7 @@ pub enum Command {
     Quit,
 }
 
-impl Command {
+impl ClientLine {
     /// The line with its CR LF, for the wire.
     pub fn line(&self) -> String {
         let response = if let Self::Tunnel { response, .. } = self { response.digits() } else { "" };
@@ -51,7 +51,7 @@ impl Command {
                 let tunnel = format!("tunnel {user} {response} {tunnel_type}");
                 match udp {
                     None => tunnel,
-                    Some(Announcement::Untold) => tunnel + " udp",
+                    Some(Announcement::Unknown) => tunnel + " udp",
                     Some(Announcement::Port(port)) => format!("{tunnel} udp {port}"),
                 }
             }
@@ -66,22 +66,22 @@ mod tests {
     use super::*;
     use crate::protocol::challenge::Challenge;
 
-    fn tunnel(udp: Option<Announcement>) -> Command {
+    fn tunnel(udp: Option<Announcement>) -> ClientLine {
         let response = Challenge::new("0B1517C87D516A5FA65BED722D51A04F").response("foo", b"bar");
-        Command::Tunnel { user: "foo".to_owned(), response, tunnel_type: TunnelType::Network, udp }
+        ClientLine::Tunnel { user: "foo".to_owned(), response, tunnel_type: TunnelType::Network, udp }
     }
 
     #[test]
-    fn commands_are_lines_that_end_with_cr_lf() {
+    fn lines_end_with_cr_lf() {
         assert_eq!(tunnel(None).line(), "tunnel foo DAC487C8DFBBF9EE5C7F8CDCC37B62A3 network\r\n");
-        assert_eq!(Command::Ping.line(), "ping\r\n");
-        assert_eq!(Command::Quit.line(), "quit\r\n");
+        assert_eq!(ClientLine::Ping.line(), "ping\r\n");
+        assert_eq!(ClientLine::Quit.line(), "quit\r\n");
     }
 
     #[test]
-    fn a_udp_tunnel_tells_its_port_or_that_there_is_none_to_tell() {
+    fn a_udp_tunnel_announces_its_port_or_that_it_is_unknown() {
         assert!(tunnel(Some(Announcement::Port(4028))).line().ends_with(" network udp 4028\r\n"));
-        assert!(tunnel(Some(Announcement::Untold)).line().ends_with(" network udp\r\n"));
+        assert!(tunnel(Some(Announcement::Unknown)).line().ends_with(" network udp\r\n"));
     }
 
     #[test]

@@ -1,33 +1,33 @@
 //! The stream of bytes, cut into lines.
 
-/// Why the bytes are no line of text.
+/// Why the bytes are not a line of text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// More than [`Lines::LONGEST`] bytes without an end of line.
-    #[error("sent a line of more than {} bytes", Lines::LONGEST)]
+    /// More than 1,024 bytes without an end of line.
+    #[error("a line of more than {} bytes", LineBuffer::LONGEST)]
     TooLong,
     /// Not UTF-8, or with a NUL.
-    #[error("sent bytes that are not text")]
+    #[error("bytes that are not text")]
     NotText,
 }
 
-/// Collects bytes and gives lines.
+/// Collects the bytes of a stream and cuts them into lines.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(crate) struct LineBuffer {
     pending: Vec<u8>,
 }
 
-impl Lines {
+impl LineBuffer {
     /// The longest line that is accepted, in bytes, without its end (our decision; KAME's lines are far shorter).
-    pub const LONGEST: usize = 1024;
+    pub(crate) const LONGEST: usize = 1024;
 
     /// Takes what has been received.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
     }
 
-    /// The next whole line without its CR LF or LF, or what is wrong with it. After an error the stream is of no use.
-    pub fn next_line(&mut self) -> Option<Result<String, LineError>> {
+    /// The next whole line without its CR LF or LF. After an error the stream is of no use.
+    pub(crate) fn next_line(&mut self) -> Option<Result<String, LineError>> {
         let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') else {
             return (without_cr(&self.pending).len() > Self::LONGEST).then_some(Err(LineError::TooLong));
         };
@@ -41,7 +41,7 @@ fn without_cr(line: &[u8]) -> &[u8] {
 }
 
 fn text(line: &[u8]) -> Result<String, LineError> {
-    if line.len() > Lines::LONGEST {
+    if line.len() > LineBuffer::LONGEST {
         return Err(LineError::TooLong);
     }
     match std::str::from_utf8(line) {
@@ -56,7 +56,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn lines_of(chunks: &[&[u8]]) -> Vec<Result<String, LineError>> {
-        let mut lines = Lines::default();
+        let mut lines = LineBuffer::default();
         let mut found = Vec::new();
         for chunk in chunks {
             lines.push(chunk);

@@ -1,15 +1,14 @@
-//! What there is a limited number of: tunnels, and UDP ports.
+//! Tunnels and UDP ports, of which there is a limited number.
 
 use std::collections::BTreeSet;
 
-/// The places for tunnels, and the UDP ports that are taken.
+/// The places for tunnels, and the UDP ports in use.
 ///
-/// A place is what a tunnel's inner addresses are derived from. It stays its first user's for good, so that a
-/// user who comes back finds the same addresses, and no two live tunnels ever share any.
+/// A tunnel's inner addresses follow from its place. A place is kept for its first user, so that a user who comes back
+/// gets the same addresses, and no two tunnels that exist at the same time share any.
 pub(crate) struct Pool {
-    /// How many tunnels there may be at once.
+    /// The number of tunnels that may exist at the same time.
     capacity: usize,
-    /// Where the UDP ports begin.
     first_port: u16,
     places: Vec<Place>,
     ports: BTreeSet<u16>,
@@ -20,12 +19,11 @@ struct Place {
     taken: bool,
 }
 
-/// A tunnel's share of the pool.
-#[derive(Debug, PartialEq, Eq)]
+/// What one tunnel has of the pool.
 pub(crate) struct Share {
     /// Counted from zero.
     pub place: usize,
-    /// The server's UDP port.
+    /// The server's UDP port, if the tunnel is in UDP.
     pub port: Option<u16>,
 }
 
@@ -34,7 +32,7 @@ impl Pool {
         Self { capacity, first_port, places: Vec::new(), ports: BTreeSet::new() }
     }
 
-    /// A place, and a UDP port if one is wanted; nothing when sold out.
+    /// Takes a place, and the lowest free UDP port if `udp` is set; `None` if none is left.
     pub(crate) fn take(&mut self, user: &str, udp: bool) -> Option<Share> {
         if self.places.iter().filter(|place| place.taken).count() >= self.capacity {
             return None;
@@ -44,7 +42,6 @@ impl Pool {
         Some(Share { place: self.take_place(user), port })
     }
 
-    /// Gives a share back.
     pub(crate) fn free(&mut self, share: &Share) {
         self.places[share.place].taken = false;
         if let Some(port) = share.port {
@@ -53,8 +50,8 @@ impl Pool {
     }
 
     fn take_place(&mut self, user: &str) -> usize {
-        let own = self.places.iter().position(|place| !place.taken && place.user == user);
-        let place = own.unwrap_or_else(|| {
+        let known = self.places.iter().position(|place| !place.taken && place.user == user);
+        let place = known.unwrap_or_else(|| {
             self.places.push(Place { user: user.to_owned(), taken: false });
             self.places.len() - 1
         });

@@ -12,30 +12,30 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{Facts, PATH, State};
-use crate::protocol::text::{self, clean};
+use super::{Event, PATH, Parameters};
+use crate::protocol::{self, clean};
 
 /// The longest line that is logged in one piece, in bytes. Longer ones come in pieces.
-const LONGEST_LINE: usize = text::LONGEST;
+const LONGEST_LINE: usize = protocol::LONGEST;
 
 /// A running script. Dropped before it has ended, it is killed.
-pub(super) struct Process {
+pub(super) struct Run {
     child: Child,
     output: File,
-    /// What it printed after its last end of line.
+    /// The bytes that it printed after its last end of line.
     line: Vec<u8>,
     ended: bool,
 }
 
-impl Process {
+impl Run {
     /// Starts the script: directly, not through a shell, and with an environment of ours.
-    pub(super) fn start(program: &Path, state: State, facts: &Facts) -> io::Result<Self> {
+    pub(super) fn start(program: &Path, event: Event, parameters: &Parameters) -> io::Result<Self> {
         let (output, input) = io::pipe()?;
         let mut command = Command::new(program);
         command
-            .args(facts.arguments(state))
+            .args(parameters.arguments(event))
             .env_clear()
-            .envs(facts.environment(state))
+            .envs(parameters.environment(event))
             .env("PATH", PATH)
             .env("HOME", std::env::var_os("HOME").unwrap_or_else(|| "/".into()))
             .current_dir("/")
@@ -54,12 +54,12 @@ impl Process {
         Ok(Self { child, output, line: Vec::new(), ended: false })
     }
 
-    /// What to poll for reading.
+    /// To poll for reading.
     pub(super) fn output(&self) -> BorrowedFd<'_> {
         self.output.as_fd()
     }
 
-    /// Logs what has been printed since the last call; `false` once nothing more can come.
+    /// Logs the output since the last call; `false` once no more can come.
     pub(super) fn log_output(&mut self) -> bool {
         let mut buffer = [0; 4096];
         match self.output.read(&mut buffer) {
@@ -98,18 +98,18 @@ impl Process {
         Ok(status)
     }
 
-    /// Reads what is in the pipe. A process that the script left running may hold it open: that is not waited for.
+    /// Reads the pipe until it is empty. A process that the script left running may hold it open; it is not waited for.
     fn drain(&mut self) {
-        let mut rest = Vec::new();
+        let mut remaining = Vec::new();
         // The end of a pipe that is read without blocking is an error that says there is nothing now.
-        let _ = (&self.output).take(1 << 16).read_to_end(&mut rest);
-        self.take(&rest);
+        let _ = (&self.output).take(1 << 16).read_to_end(&mut remaining);
+        self.take(&remaining);
         if !self.line.is_empty() {
             self.log_line();
         }
     }
 
-    /// Sends a signal to the script and to what it has started in its group.
+    /// Sends a signal to the script and to the processes of its group.
     pub(super) fn signal(&self, signal: Signal) {
         if let Ok(group) = i32::try_from(self.child.id()) {
             // It may have ended meanwhile.
@@ -118,7 +118,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for Run {
     fn drop(&mut self) {
         if !self.ended {
             self.signal(Signal::SIGKILL);

@@ -1,5 +1,0 @@
-//! The broker over loopback, spoken to in raw lines.
-
-mod logins;
-mod running;
-mod tunnels;

@@ -1,0 +1,65 @@
+//! What the user can do about an error, in terms of options and files: the last part of its report.
+
+use crate::client::Failure;
+use crate::daemon::DaemonError;
+use crate::password::PasswordError;
+use crate::protocol::{OfferError, Reason};
+use crate::script::ScriptError;
+use crate::startup::StartError;
+use crate::tunnel::{self, Step};
+
+/// Advice about what keeps the program from starting; empty if the message says enough.
+pub(crate) fn about_start(error: &StartError) -> &'static str {
+    match error {
+        StartError::NotFreeBsd => "use --rehearse to see what would be done",
+        StartError::Tunnel(error) => about_tunnel(error),
+        StartError::Password(PasswordError::Terminal(_)) => "put it into the auth file",
+        StartError::Script(ScriptError::Missing { .. }) => "name another with -s",
+        StartError::Daemon(DaemonError::Running { .. }) => "stop it, or name another file with -f",
+        StartError::Daemon(DaemonError::PidFile { .. }) => "name another file with -f",
+        StartError::Password(_)
+        | StartError::Script(_)
+        | StartError::Daemon(_)
+        | StartError::Resources(_) => "",
+    }
+}
+
+/// Advice about a failure of the client; empty if the message says enough.
+pub(crate) fn about_failure(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::NoAddress { .. } => "check the name, and the name service",
+        Failure::NoConnection { .. } => "check the server's name and port (-p)",
+        Failure::Session(reason) => about_reason(reason),
+        Failure::Tunnel(error) => about_tunnel(error),
+        Failure::Closed | Failure::Broken(_) | Failure::AddressGone(_) => "",
+    }
+}
+
+fn about_reason(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::NoGreeting | Reason::NoChallenge | Reason::BadLine(_) | Reason::BadReply(_) => {
+            "check that it is a DTCP server"
+        }
+        Reason::BadOffer(OfferError::NoInnerAddresses) => "try -t tunnelonly",
+        Reason::LoginRefused { udp: false, .. } => "check the user name (-u) and the password",
+        Reason::LoginRefused { udp: true, .. } => {
+            "check the user name (-u) and the password, \
+             or try without -U: a server without UDP tunnels refuses them like this"
+        }
+        Reason::UnsupportedTunnelType(_) => "choose another type with -t",
+        Reason::BehindNat { .. } => "use -n, and -U if the server has tunnels in UDP",
+        Reason::BadOffer(_)
+        | Reason::NoOffer
+        | Reason::NoPong
+        | Reason::NoTunnelFree(_)
+        | Reason::ServerError(_) => "",
+    }
+}
+
+fn about_tunnel(error: &tunnel::Error) -> &'static str {
+    match error {
+        tunnel::Error::PortInUse(_) => "choose another with -b",
+        tunnel::Error::Refused { step: Step::SetMtu(_), .. } => "choose another with -m",
+        _ => "",
+    }
+}

@@ -1,0 +1,68 @@
+//! From the server's name to a connection.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::rc::Rc;
+use std::time::Instant;
+
+use log::info;
+
+use super::connection::Attempt;
+use super::{Active, CONNECT_TIMEOUT, Client, Connecting, Failure, Phase};
+use crate::lookup::Lookup;
+use crate::protocol::Session;
+
+impl Client<'_> {
+    /// Looks up the server's name: again for each attempt, since the server may have moved.
+    pub(super) fn look_up(&mut self, now: Instant) -> Phase {
+        match Lookup::start(&self.plan.tunnel.server) {
+            Ok(lookup) => Phase::Resolving(lookup),
+            Err(error) => self.fail(&self.no_address(error), now),
+        }
+    }
+
+    fn no_address(&self, source: io::Error) -> Failure {
+        Failure::NoAddress { server: self.plan.tunnel.server.clone(), source }
+    }
+
+    pub(super) fn handle_lookup(&mut self, phase: Phase, now: Instant) -> Phase {
+        let Phase::Resolving(lookup) = phase else { return phase };
+        match lookup.finish() {
+            Ok(addresses) => self.connect(addresses.into(), None, now),
+            Err(error) => self.fail(&self.no_address(error), now),
+        }
+    }
+
+    /// Tries the next address. Without one, the attempt has failed as the last address did.
+    pub(super) fn connect(
+        &mut self,
+        mut remaining: VecDeque<Ipv4Addr>,
+        mut last: Option<Failure>,
+        now: Instant,
+    ) -> Phase {
+        while let Some(address) = remaining.pop_front() {
+            if let Some(failure) = last {
+                info!("{}", failure.report());
+            }
+            match Attempt::start(SocketAddrV4::new(address, self.plan.port)) {
+                Ok(attempt) => {
+                    let deadline = now + CONNECT_TIMEOUT;
+                    return Phase::Connecting(Connecting { attempt, deadline, remaining });
+                }
+                Err(failure) => last = Some(failure),
+            }
+        }
+        let failure = last.unwrap_or_else(|| self.no_address(io::Error::other("it has no IPv4 address")));
+        self.fail(&failure, now)
+    }
+
+    pub(super) fn finish_connecting(&mut self, connecting: Connecting, now: Instant) -> Phase {
+        let connection = match connecting.attempt.finish() {
+            Ok(connection) => connection,
+            Err(failure) => return self.connect(connecting.remaining, Some(failure), now),
+        };
+        let session = Session::new(Rc::clone(&self.plan.login), connection.local(), now);
+        Phase::Session(Box::new(Active { connection, session, up: None, orphaned: None }))
+    }
+}

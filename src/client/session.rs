@@ -1,0 +1,145 @@
+//! A session: what the socket gives it, and what it has the client do.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use log::{debug, info, warn};
+
+use super::connection::Received;
+use super::{Active, Client, Failure, HELD, Leaving, Next, Phase, QUIT_TIMEOUT, Up};
+use crate::protocol::{Action, ClientLine, Offer};
+use crate::report::chain;
+use crate::script::{Event, Parameters};
+
+/// How long a new tunnel may be without a usable address. A keepalive that fails meanwhile is not worth a warning.
+const SETTLING: Duration = Duration::from_secs(5);
+
+impl Client<'_> {
+    pub(super) fn handle_socket(&mut self, phase: Phase, now: Instant) -> Phase {
+        match phase {
+            Phase::Connecting(connecting) => self.finish_connecting(connecting, now),
+            Phase::Session(active) => self.receive(active, now),
+            Phase::Leaving(leaving) => self.await_close(leaving, now),
+            Phase::Resolving(_) | Phase::Waiting { .. } | Phase::Ending(_) => phase,
+        }
+    }
+
+    fn receive(&mut self, mut active: Box<Active>, now: Instant) -> Phase {
+        let mut buffer = [0; 4096];
+        match active.connection.receive(&mut buffer) {
+            Received::Nothing => Phase::Session(active),
+            Received::Bytes(length) => {
+                let actions = active.session.handle_bytes(&buffer[..length], now);
+                self.carry_out(active, actions, now)
+            }
+            Received::Closed => self.end_session(active.up, &Failure::Closed, now),
+            Received::Broken(error) => self.end_session(active.up, &Failure::Broken(error), now),
+        }
+    }
+
+    pub(super) fn handle_session_timer(&mut self, mut active: Box<Active>, now: Instant) -> Phase {
+        if active.orphaned.is_some_and(|instant| instant <= now) {
+            return self.end_session(active.up, &Failure::AddressGone(active.connection.local()), now);
+        }
+        let actions = active.session.handle_timer(now);
+        self.carry_out(active, actions, now)
+    }
+
+    fn carry_out(&mut self, mut active: Box<Active>, actions: Vec<Action>, now: Instant) -> Phase {
+        for action in actions {
+            match action {
+                Action::Received(line) => log_received(&line),
+                Action::Ignored(words) => info!("ignoring unrecognized words in the reply: {words}"),
+                Action::KeepNatOpen => self.keep_nat_open(active.up.as_ref(), now),
+                Action::Send(line) => {
+                    if let Err(error) = active.send(&line) {
+                        return self.end_session(active.up, &Failure::Broken(error), now);
+                    }
+                }
+                Action::MakeTunnel(offer) => return self.make_tunnel(active, offer, now),
+                Action::Leave(reason) => return self.leave(*active, Next::Failure(reason.into()), now),
+                Action::Close(reason) => return self.end_session(active.up, &reason.into(), now),
+            }
+        }
+        Phase::Session(active)
+    }
+
+    fn make_tunnel(&mut self, mut active: Box<Active>, offer: Offer, now: Instant) -> Phase {
+        self.logins += 1;
+        let local = active.connection.local();
+        if let Err(error) = self.tunnel.bring_up(local, &offer) {
+            return self.leave(*active, Next::Failure(error.into()), now);
+        }
+        if let Some(interface) = self.tunnel.interface() {
+            let tunnel_type = self.plan.login.tunnel_type;
+            let parameters = Parameters::new(&self.plan.tunnel, tunnel_type, local, &offer, interface);
+            self.scripts.run(Event::Up, &parameters, now);
+            active.up = Some(Up { since: now, parameters, offer });
+        }
+        let actions = active.session.tunnel_made(now);
+        self.carry_out(active, actions, now)
+    }
+
+    fn keep_nat_open(&mut self, up: Option<&Up>, now: Instant) {
+        let Err(cause) = self.tunnel.send_echo(0, false) else { return };
+        if up.is_some_and(|up| now.duration_since(up.since) < SETTLING) {
+            debug!("cannot send through the tunnel yet: {}", chain(&cause));
+        } else {
+            warn!("cannot keep the NAT's mapping open: {}", chain(&cause));
+        }
+    }
+
+    /// Sends `quit`, and lets the server close.
+    pub(super) fn leave(&mut self, mut active: Active, next: Next, now: Instant) -> Phase {
+        let sent = active.send(&ClientLine::Quit);
+        let Active { connection, mut session, up, .. } = active;
+        self.run_down(up, now);
+        if sent.is_err() {
+            return self.go_on(next, now);
+        }
+        session.leave();
+        Phase::Leaving(Box::new(Leaving { connection, session, until: now + QUIT_TIMEOUT, next }))
+    }
+
+    /// The server answers `quit` before its end of the tunnel is gone, and closes after: only that counts.
+    fn await_close(&mut self, mut leaving: Box<Leaving>, now: Instant) -> Phase {
+        let mut buffer = [0; 4096];
+        match leaving.connection.receive(&mut buffer) {
+            Received::Nothing => Phase::Leaving(leaving),
+            Received::Bytes(length) => {
+                for action in leaving.session.handle_bytes(&buffer[..length], now) {
+                    if let Action::Received(line) = action {
+                        log_received(&line);
+                    }
+                }
+                Phase::Leaving(leaving)
+            }
+            Received::Closed | Received::Broken(_) => self.go_on(leaving.next, now),
+        }
+    }
+
+    /// The connection is of no use any more.
+    pub(super) fn end_session(&mut self, up: Option<Up>, failure: &Failure, now: Instant) -> Phase {
+        self.run_down(up, now);
+        self.fail(failure, now)
+    }
+
+    fn run_down(&mut self, up: Option<Up>, now: Instant) {
+        let Some(up) = up else { return };
+        self.scripts.run(Event::Down, &up.parameters, now);
+        if now.duration_since(up.since) >= HELD {
+            self.backoff.reset();
+        }
+    }
+}
+
+fn log_received(line: &str) {
+    debug!("server: {line}");
+}
+
+impl Active {
+    fn send(&mut self, line: &ClientLine) -> io::Result<()> {
+        debug!("client: {}", line.masked());
+        self.connection.send(&line.line())
+    }
+}

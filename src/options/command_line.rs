@@ -1,0 +1,121 @@
+//! The command line as it was typed: every option of dtcpclient(8), its default and its range.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
+
+use crate::exit::Exit;
+use crate::protocol::TunnelType;
+
+/// The longest user name that is accepted, in bytes: it has to fit into a line of the protocol.
+const LONGEST_USER: usize = 128;
+/// The longest server name that DNS allows, in bytes.
+const LONGEST_SERVER: usize = 253;
+
+/// Log in to a DTCP broker and keep an IPv6 tunnel to it.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "dtcpclient", version, args_override_self = true, after_help = format!("Exit status:\n{}", Exit::listing()))]
+pub struct CommandLine {
+    /// Local UDP port of the tunnel, with -U
+    #[arg(short = 'b', long, value_name = "PORT", default_value = "4028", value_parser = port)]
+    pub(super) udp_port: u16,
+
+    /// UDP port that a NAT forwards to this host, announced to the server instead of -b, with -U
+    #[arg(short = 'B', long, value_name = "PORT", value_parser = port)]
+    pub(super) nat_port: Option<u16>,
+
+    /// Log each line of the protocol
+    #[arg(short = 'd', long)]
+    pub(super) debug: bool,
+
+    /// Become a daemon: detach, write the pid file, log to syslog
+    #[arg(short = 'D', long)]
+    pub(super) daemon: bool,
+
+    /// Pid file; without -D one is written only if this is given [default: /var/run/dtcpclient.pid]
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(super) pid_file: Option<PathBuf>,
+
+    /// Connect again whenever the connection is closed, instead of exiting
+    #[arg(short = 'l', long)]
+    pub(super) reconnect: bool,
+
+    /// MTU of the tunnel, in bytes, 1280 to 8192
+    #[arg(short = 'm', long, default_value = "1280", value_parser = mtu)]
+    pub(super) mtu: u16,
+
+    /// Do not compare this host's address with the one that the server sees
+    #[arg(short = 'n', long)]
+    pub(super) no_nat_check: bool,
+
+    /// TCP port of the server
+    #[arg(short = 'p', long, default_value = "20200", value_parser = port)]
+    pub(super) port: u16,
+
+    /// Program to run when the tunnel comes up and goes down [default: /usr/local/etc/dtcpclient.script]
+    #[arg(short = 's', long, value_name = "FILE")]
+    pub(super) script: Option<PathBuf>,
+
+    /// Type of tunnel to request
+    #[arg(short = 't', long, value_name = "TYPE", default_value = "tunnelonly", value_parser = tunnel_type())]
+    pub(super) tunnel_type: TunnelType,
+
+    /// User name at the server [default: the login name]
+    #[arg(short = 'u', long, value_name = "NAME", value_parser = user_name)]
+    pub(super) user: Option<String>,
+
+    /// Tunnel in UDP instead of gif(4)
+    #[arg(short = 'U', long)]
+    pub(super) udp: bool,
+
+    /// File of passwords, lines of server:user:password [default: /usr/local/etc/dtcpclient.auth]
+    #[arg(long, value_name = "FILE")]
+    pub(super) auth_file: Option<PathBuf>,
+
+    /// Touch nothing: log in for real, but print what would be done to the kernel
+    #[arg(long)]
+    pub(super) rehearse: bool,
+
+    /// Name or IPv4 address of the DTCP server
+    #[arg(value_parser = server_name)]
+    pub(super) server: String,
+}
+
+fn port(word: &str) -> Result<u16, String> {
+    number(word, 1..=65535)
+}
+
+fn mtu(word: &str) -> Result<u16, String> {
+    number(word, 1280..=8192)
+}
+
+fn number(word: &str, range: RangeInclusive<u16>) -> Result<u16, String> {
+    let number = word.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("not a number from {} to {}", range.start(), range.end()))
+}
+
+fn tunnel_type() -> ValueParser {
+    PossibleValuesParser::new(TunnelType::ALL.map(TunnelType::word))
+        .try_map(|word| word.parse::<TunnelType>())
+        .into()
+}
+
+pub(super) fn user_name(word: &str) -> Result<String, String> {
+    name("a user name", word, LONGEST_USER)
+}
+
+pub(super) fn server_name(word: &str) -> Result<String, String> {
+    name("a server's name", word, LONGEST_SERVER)
+}
+
+fn name(what: &str, word: &str, longest: usize) -> Result<String, String> {
+    if !(1..=longest).contains(&word.len()) {
+        return Err(format!("{what} has 1 to {longest} bytes"));
+    }
+    if word.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(format!("{what} has no white space or control characters"));
+    }
+    Ok(word.to_owned())
+}
