@@ -46,6 +46,7 @@ mod failure;
 mod session;
 mod status;
 mod wait;
+mod watch;
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -53,10 +54,11 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ffi::route_socket::{AddressChange, RouteSocket};
-use log::{error, info, warn};
+use ffi::route_socket::RouteSocket;
+use log::{error, info};
 
-use crate::backoff::{self, Backoff};
+use crate::backoff::Backoff;
+use crate::echo::Echo;
 use crate::exit::Exit;
 use crate::lookup::Lookup;
 use crate::protocol::{Login, Offer, Session};
@@ -66,6 +68,7 @@ use crate::tunnel::{Settings, Tunnel};
 use connection::{Attempt, Connection};
 pub use failure::{Failure, Severity};
 use wait::Source;
+pub use watch::{ADDRESS_GRACE, KEEPALIVE_INTERVAL};
 
 /// How long an attempt to connect may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,10 +78,6 @@ pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const REFUSAL_WAIT: Duration = Duration::from_mins(5);
 /// How long a tunnel must have held for the next wait to be a short one.
 pub const HELD: Duration = Duration::from_mins(1);
-/// How long this host may be without the address of its end of the connection: a DHCP client that starts again removes
-/// an address only to set it again.
-pub const ADDRESS_GRACE: Duration = Duration::from_secs(2);
-
 /// What the client is to do.
 pub struct Plan {
     /// The tunnel, and the server's name or IPv4 address.
@@ -118,8 +117,6 @@ struct Active {
     connection: Connection,
     session: Session,
     up: Option<Up>,
-    /// When to give up, if this host has lost the connection's local address.
-    orphaned: Option<Instant>,
 }
 
 /// A tunnel that is up.
@@ -127,6 +124,7 @@ struct Up {
     since: Instant,
     parameters: Parameters,
     offer: Offer,
+    echo: Echo,
 }
 
 struct Leaving {
@@ -155,6 +153,8 @@ pub struct Client<'k> {
     signals: &'k mut Signals,
     /// Reports of this host's own addresses, if the kernel gives them.
     routes: Option<RouteSocket>,
+    /// When to look at this host's address and the interface. Until then, no routing messages are read.
+    look: Option<Instant>,
     backoff: Backoff,
     /// The state that was seen last, and since when.
     state: &'static str,
@@ -178,6 +178,7 @@ impl<'k> Client<'k> {
             scripts,
             signals,
             routes,
+            look: None,
             backoff: Backoff::default(),
             state: "",
             since: SystemTime::now(),
@@ -228,10 +229,17 @@ impl<'k> Client<'k> {
                     self.scripts.handle_output();
                     phase
                 }
-                Source::Addresses => self.handle_addresses(phase, now),
+                Source::Routes => {
+                    self.handle_hint(now);
+                    phase
+                }
+                Source::Echo => self.handle_echo(phase, now),
             };
         }
         self.scripts.handle_timer(now);
+        if self.look.is_some_and(|instant| instant <= now) {
+            phase = self.look(phase, now);
+        }
         self.handle_timer(phase, now)
     }
 
@@ -290,35 +298,6 @@ impl<'k> Client<'k> {
         }
     }
 
-    fn handle_addresses(&mut self, mut phase: Phase, now: Instant) -> Phase {
-        let Some(routes) = &mut self.routes else { return phase };
-        let changes = routes.changes().unwrap_or_else(|cause| {
-            warn!("cannot read how this host's addresses changed: {cause}");
-            Vec::new()
-        });
-        for change in changes {
-            match (change, &mut phase) {
-                (AddressChange::Removed(address), Phase::Session(active))
-                    if address == active.connection.local() =>
-                {
-                    active.orphaned = Some(now + ADDRESS_GRACE);
-                }
-                (AddressChange::Added(address), Phase::Session(active))
-                    if address == active.connection.local() =>
-                {
-                    active.orphaned = None;
-                }
-                // It may be the address that the attempt lacked.
-                (AddressChange::Added(_), Phase::Waiting { until, severity: Severity::Passing }) => {
-                    *until = (*until).min(now + backoff::FIRST);
-                }
-                _ => {}
-            }
-        }
-        phase
-    }
-
-    /// After a session.
     fn go_on(&mut self, next: Next, now: Instant) -> Phase {
         match next {
             Next::Stop => Phase::Ending(Exit::Ok),
@@ -339,7 +318,7 @@ impl<'k> Client<'k> {
             Severity::Refusal => self.logins == 0,
             Severity::Passing => false,
         };
-        if last || !self.plan.reconnect {
+        if last || !(self.plan.reconnect || failure.is_local()) {
             return Phase::Ending(failure.into());
         }
         let wait = if severity == Severity::Refusal { REFUSAL_WAIT } else { self.backoff.next_wait() };
@@ -353,7 +332,10 @@ impl Phase {
     fn timer(&self) -> Option<Instant> {
         match self {
             Self::Connecting(connecting) => Some(connecting.deadline),
-            Self::Session(active) => [active.session.timer(), active.orphaned].into_iter().flatten().min(),
+            Self::Session(active) => {
+                let echo = active.up.as_ref().map(|up| up.echo.timer());
+                [active.session.timer(), echo].into_iter().flatten().min()
+            }
             Self::Leaving(leaving) => Some(leaving.until),
             Self::Waiting { until, .. } => Some(*until),
             Self::Resolving(_) | Self::Ending(_) => None,

@@ -11,9 +11,9 @@ const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 /// How many requests go out at [`FIRST_INTERVAL`], unless one is answered before.
 const FIRST_COUNT: u16 = 5;
 /// How long the tunnel may be silent from its start before a warning.
-pub(crate) const SILENCE: Duration = Duration::from_secs(60);
+pub(crate) const SILENCE: Duration = Duration::from_mins(1);
 /// How long until the warning is repeated, as long as nothing is answered.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60 * 60);
+const WARNING_INTERVAL: Duration = Duration::from_hours(1);
 /// How many requests in a row may be lost, once one has been answered.
 const TOLERATED_LOSSES: u32 = 2;
 /// How many requests of full size may be lost before a warning.
@@ -180,7 +180,7 @@ impl Echo {
 mod tests {
     use super::*;
 
-    const INTERVAL: Duration = Duration::from_secs(60);
+    const INTERVAL: Duration = Duration::from_mins(1);
     const TRIP: Duration = Duration::from_millis(12);
 
     /// What a tunnel does with requests.

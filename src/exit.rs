@@ -109,9 +109,12 @@ impl From<&Failure> for Exit {
     fn from(failure: &Failure) -> Self {
         match failure {
             Failure::NoAddress { .. } => Self::NoHost,
-            Failure::NoConnection { .. } | Failure::Closed | Failure::Broken(_) | Failure::AddressGone(_) => {
-                Self::Unavailable
-            }
+            Failure::NoConnection { .. }
+            | Failure::Closed
+            | Failure::Broken(_)
+            | Failure::AddressGone(_)
+            | Failure::InterfaceGone
+            | Failure::NoEcho => Self::Unavailable,
             Failure::Session(reason) => reason.into(),
             Failure::Tunnel(error) => error.into(),
         }

@@ -12,6 +12,7 @@ mod netgraph;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 use ffi::echo::EchoMark;
 use ffi::errno::Errno;
@@ -27,6 +28,9 @@ use identity::Owner;
 
 /// The group that every tunnel joins, so that a firewall can name them all.
 pub const GROUP: &str = "dtcpclient";
+
+/// The time between two attempts to set an interface up that others set down.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How the tunnel carries its packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +63,8 @@ struct Live {
     description: String,
     /// The iface node of a UDP tunnel. It keeps the interface's first name when the interface is renamed.
     node: Option<IfaceNode>,
+    /// When the interface was last set up because somebody else had set it down.
+    raised: Option<Instant>,
     /// The inner addresses that this process has added: those it may remove.
     inner: Option<Ends<Ipv6Addr>>,
     /// The connection's local address and the offer that were last applied with success.
@@ -102,6 +108,27 @@ impl<'k> Tunnel<'k> {
             live.applied = Some((local, offer.clone()));
         }
         Ok(())
+    }
+
+    /// Looks at the interface as it is now: follows it if it was renamed, and sets it up if it was set down, but not more
+    /// than once in [`PATIENCE`], so that an administrator who insists wins. Returns whether the interface exists.
+    pub fn look(&mut self, now: Instant) -> bool {
+        self.find_again();
+        let Some(Live { interface, raised, .. }) = &mut self.live else { return false };
+        let is_down = self.kernel.is_up(interface).is_ok_and(|up| !up);
+        if is_down && raised.is_none_or(|last| now.duration_since(last) >= PATIENCE) {
+            *raised = Some(now);
+            match self.kernel.bring_up(interface) {
+                Ok(()) => info!("set {interface} up: somebody else had set it down"),
+                Err(cause) => warn!("cannot set {interface} up again: {cause}"),
+            }
+        }
+        true
+    }
+
+    /// Whether this host has an IPv4 address. If the kernel cannot be asked, it is taken to.
+    pub fn host_has(&mut self, address: Ipv4Addr) -> bool {
+        self.kernel.has_address(address).unwrap_or(true)
     }
 
     /// Removes the tunnel, and logs it if that is refused.
@@ -171,7 +198,7 @@ impl<'k> Tunnel<'k> {
                 (interface.clone(), Some(IfaceNode::Named(interface)))
             }
         };
-        self.live = Some(Live { interface, description, node, inner: None, applied: None });
+        self.live = Some(Live { interface, description, node, raised: None, inner: None, applied: None });
         Ok(())
     }
 
@@ -224,6 +251,9 @@ impl<'k> Tunnel<'k> {
         // Before its description is set, an interface can be known by its name alone.
         let Some(live) = self.live.as_mut().filter(|live| live.applied.is_some()) else { return };
         if let Some(interface) = identity::find_again(self.kernel, &live.interface, &live.description) {
+            if interface != live.interface {
+                info!("{} is called {interface} now", live.interface);
+            }
             live.interface = interface;
         } else {
             warn!("{} is gone: somebody else has removed it", live.interface);

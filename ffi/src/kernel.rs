@@ -72,6 +72,8 @@ pub trait Kernel {
     fn set_mtu(&mut self, interface: &InterfaceName, mtu: u16) -> Result<()>;
     /// Clears `ND6_IFF_IFDISABLED`, which a new interface has and which keeps IPv6 off.
     fn enable_ipv6(&mut self, interface: &InterfaceName) -> Result<()>;
+    /// Whether `IFF_UP` is set.
+    fn is_up(&mut self, interface: &InterfaceName) -> Result<bool>;
     /// Sets `IFF_UP`.
     fn bring_up(&mut self, interface: &InterfaceName) -> Result<()>;
     /// Adds an inner address with its peer, both as /128.

@@ -13,6 +13,9 @@ use crate::abi::{IfaMsghdr, SockaddrIn};
 /// Room for any routing message: none is a kilobyte long.
 const MESSAGE_SIZE: usize = 4096;
 
+/// How many messages are read at a time.
+const MOST_MESSAGES: u32 = 256;
+
 /// An IPv4 address of this host that came or went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressChange {
@@ -45,11 +48,11 @@ impl RouteSocket {
         self.0.as_fd()
     }
 
-    /// The changes since the last call. Never waits.
+    /// The changes since the last call. Never waits, and stops after [`MOST_MESSAGES`]: others may flood the socket.
     pub fn changes(&mut self) -> io::Result<Vec<AddressChange>> {
         let mut changes = Vec::new();
         let mut message = [0; MESSAGE_SIZE];
-        loop {
+        for _ in 0..MOST_MESSAGES {
             match self.0.read(&mut message) {
                 Ok(0) => return Ok(changes),
                 Ok(length) => changes.extend(address_changes(&message[..length])),
@@ -60,6 +63,7 @@ impl RouteSocket {
                 Err(error) => return Err(error),
             }
         }
+        Ok(changes)
     }
 }
 

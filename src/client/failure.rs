@@ -35,6 +35,12 @@ pub enum Failure {
     /// This host has lost the address of its end of the connection.
     #[error("this host does not have the address {0} any more")]
     AddressGone(Ipv4Addr),
+    /// The tunnel's interface is gone.
+    #[error("somebody else has removed the tunnel's interface")]
+    InterfaceGone,
+    /// Echo requests through the tunnel were answered before, and are not any more.
+    #[error("no IPv6 packet comes through the tunnel any more")]
+    NoEcho,
     /// The session ended itself.
     #[error(transparent)]
     Session(#[from] Reason),
@@ -60,13 +66,20 @@ impl Failure {
         report(self, advice::about_failure(self))
     }
 
+    /// Whether the connection was well, and this end has decided to log in again, even without `-l`.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self, Self::InterfaceGone | Self::NoEcho)
+    }
+
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::NoAddress { .. }
             | Self::NoConnection { .. }
             | Self::Closed
             | Self::Broken(_)
-            | Self::AddressGone(_) => Severity::Passing,
+            | Self::AddressGone(_)
+            | Self::InterfaceGone
+            | Self::NoEcho => Severity::Passing,
             Self::Session(reason) => severity_of_reason(reason),
             Self::Tunnel(error) => severity_of_tunnel(error),
         }

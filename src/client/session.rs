@@ -1,18 +1,14 @@
 //! A session: what the socket gives it, and what it has the client do.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use log::{debug, info, warn};
+use log::{debug, info};
 
 use super::connection::Received;
 use super::{Active, Client, Failure, HELD, Leaving, Next, Phase, QUIT_TIMEOUT, Up};
 use crate::protocol::{Action, ClientLine, Offer};
-use crate::report::chain;
 use crate::script::{Event, Parameters};
-
-/// How long a new tunnel may be without a usable address. A keepalive that fails meanwhile is not worth a warning.
-const SETTLING: Duration = Duration::from_secs(5);
 
 impl Client<'_> {
     pub(super) fn handle_socket(&mut self, phase: Phase, now: Instant) -> Phase {
@@ -38,8 +34,8 @@ impl Client<'_> {
     }
 
     pub(super) fn handle_session_timer(&mut self, mut active: Box<Active>, now: Instant) -> Phase {
-        if active.orphaned.is_some_and(|instant| instant <= now) {
-            return self.end_session(active.up, &Failure::AddressGone(active.connection.local()), now);
+        if active.up.as_ref().is_some_and(|up| up.echo.timer() <= now) {
+            return self.handle_echo_timer(active, now);
         }
         let actions = active.session.handle_timer(now);
         self.carry_out(active, actions, now)
@@ -50,8 +46,10 @@ impl Client<'_> {
             match action {
                 Action::Received(line) => log_received(&line),
                 Action::Ignored(words) => info!("ignoring unrecognized words in the reply: {words}"),
-                Action::KeepNatOpen => self.keep_nat_open(active.up.as_ref(), now),
                 Action::Send(line) => {
+                    if line == ClientLine::Ping {
+                        self.look.get_or_insert(now);
+                    }
                     if let Err(error) = active.send(&line) {
                         return self.end_session(active.up, &Failure::Broken(error), now);
                     }
@@ -74,19 +72,10 @@ impl Client<'_> {
             let tunnel_type = self.plan.login.tunnel_type;
             let parameters = Parameters::new(&self.plan.tunnel, tunnel_type, local, &offer, interface);
             self.scripts.run(Event::Up, &parameters, now);
-            active.up = Some(Up { since: now, parameters, offer });
+            active.up = Some(Up { since: now, parameters, offer, echo: self.new_echo(now) });
         }
         let actions = active.session.tunnel_made(now);
         self.carry_out(active, actions, now)
-    }
-
-    fn keep_nat_open(&mut self, up: Option<&Up>, now: Instant) {
-        let Err(cause) = self.tunnel.send_echo(0, false) else { return };
-        if up.is_some_and(|up| now.duration_since(up.since) < SETTLING) {
-            debug!("cannot send through the tunnel yet: {}", chain(&cause));
-        } else {
-            warn!("cannot keep the NAT's mapping open: {}", chain(&cause));
-        }
     }
 
     /// Sends `quit`, and lets the server close.

@@ -40,6 +40,9 @@ impl Client<'_> {
                 push(line, format_args!("inner {inner}"));
             }
         }
+        if let Some(echo) = active.up.as_ref().and_then(|up| up.echo.round_trip()) {
+            push(line, format_args!("echo {:.1} ms", echo.as_secs_f64() * 1000.0));
+        }
         if let Some(round_trip) = active.session.round_trip() {
             push(line, format_args!("round trip {:.1} ms", round_trip.as_secs_f64() * 1000.0));
         }

@@ -6,10 +6,12 @@ use std::net::{TcpListener, TcpStream};
 use ffi::errno::Errno;
 use ffi::name::InterfaceName;
 use ffi::rehearsal::Rehearsal;
+use ffi::route_socket::AddressChange;
 use harness::Routes;
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::*;
+use crate::backoff;
 use crate::protocol::{GREETING_TIMEOUT, Request, TunnelType};
 use crate::script::{Limits, ScriptMode};
 use crate::tunnel::Carrier;
@@ -229,28 +231,153 @@ fn a_new_address_of_this_host_ends_a_wait_but_not_one_after_a_refusal() {
         let mut client = host.client(plan(1, true), Some(routes));
         kernel.report(AddressChange::Added(HERE));
         let phase = step(&mut client, Phase::Waiting { until: now + REFUSAL_WAIT, severity }, now);
-        assert_eq!(wait_from(&phase, now), Some(expected));
+        let later = now + ADDRESS_GRACE;
+        let phase = client.handle(phase, &[], later);
+        let waited = wait_from(&phase, later).unwrap();
+        assert_eq!(waited, expected.min(REFUSAL_WAIT.saturating_sub(ADDRESS_GRACE)));
     }
 }
 
 #[test]
-fn an_address_that_is_set_again_at_once_does_no_harm() {
-    for (comes_back, expected) in [(true, None), (false, Some(Exit::Unavailable))] {
+fn a_routing_message_is_only_a_hint_to_ask_the_kernel_for_the_address() {
+    for lost in [false, true] {
         let (listener, port) = listen();
         let (kernel, routes) = Routes::pair();
         let mut host = Host::new();
+        let rehearsal = host.kernel.clone();
         let mut client = host.client(plan(port, false), Some(routes));
         let now = Instant::now();
         let (phase, _server) = connected(&mut client, &listener, now);
         kernel.report(AddressChange::Removed(HERE));
-        if comes_back {
-            kernel.report(AddressChange::Added(HERE));
+        if lost {
+            rehearsal.lose_address(HERE);
         }
-        let phase = client.handle_addresses(phase, now);
-        let phase = client.handle_timer(phase, now + just_before(ADDRESS_GRACE));
-        assert_eq!(exit_of(&phase), None);
-        assert_eq!(exit_of(&client.handle_timer(phase, now + ADDRESS_GRACE)), expected);
+        let phase = step(&mut client, phase, now);
+        let phase = client.handle(phase, &[], now + just_before(ADDRESS_GRACE));
+        assert_eq!(exit_of(&phase), None, "it may come back");
+        let phase = client.handle(phase, &[], now + ADDRESS_GRACE);
+        assert_eq!(exit_of(&phase), lost.then_some(Exit::Unavailable));
     }
+}
+
+#[test]
+fn a_flood_of_routing_messages_is_not_read_until_the_kernel_is_asked() {
+    let (listener, port) = listen();
+    let (kernel, routes) = Routes::pair();
+    let mut host = Host::new();
+    let mut client = host.client(plan(port, false), Some(routes));
+    let now = Instant::now();
+    let (phase, mut server) = connected(&mut client, &listener, now);
+    for _ in 0..100 {
+        kernel.report(AddressChange::Removed(HERE));
+    }
+    let phase = step(&mut client, phase, now);
+    server.write_all(GREETING).unwrap();
+    assert_eq!(client.wait(&phase).unwrap(), [Source::Socket]);
+    client.handle(phase, &[], now + ADDRESS_GRACE);
+    assert_eq!(client.look, None);
+}
+
+/// A client whose tunnel is up, and the server's end of the connection.
+fn tunneled(client: &mut Client, listener: &TcpListener, now: Instant) -> (Phase, TcpStream) {
+    let (mut phase, mut server) = connected(client, listener, now);
+    for line in [GREETING, OFFER] {
+        server.write_all(line).unwrap();
+        phase = step(client, phase, now);
+    }
+    assert_eq!(phase.state(), "up");
+    (phase, server)
+}
+
+/// Lets a client run until `end`, in virtual time: its timers, and the answers to its pings and echo requests.
+fn run_until(client: &mut Client, server: &mut TcpStream, mut phase: Phase, end: Instant) -> Phase {
+    while let Phase::Session(_) = &phase {
+        let now = [phase.timer(), client.look].into_iter().flatten().min().unwrap();
+        if now > end {
+            break;
+        }
+        phase = client.handle(phase, &[], now);
+        phase = client.handle_echo(phase, now);
+        if let Phase::Session(active) = &mut phase {
+            active.session.handle_bytes(b"+OK pong\r\n", now);
+        }
+        // The pings are of no interest.
+        server.set_nonblocking(true).unwrap();
+        let _ = server.read(&mut [0; 1024]);
+    }
+    phase
+}
+
+#[test]
+fn an_address_that_is_lost_without_a_message_is_missed_with_the_next_ping() {
+    let (listener, port) = listen();
+    let mut host = Host::new();
+    let rehearsal = host.kernel.clone();
+    let mut client = host.client(plan(port, false), None);
+    let now = Instant::now();
+    let (phase, mut server) = tunneled(&mut client, &listener, now);
+    let phase = run_until(&mut client, &mut server, phase, now + Duration::from_secs(1));
+    rehearsal.lose_address(HERE);
+    let phase = run_until(&mut client, &mut server, phase, now + Duration::from_mins(1));
+    assert_eq!(exit_of(&phase), Some(Exit::Unavailable));
+}
+
+#[test]
+fn an_interface_that_is_set_down_is_set_up_again_but_not_more_than_once_a_minute() {
+    let (listener, port) = listen();
+    let mut host = Host::new();
+    let rehearsal = host.kernel.clone();
+    let mut client = host.client(plan(port, false), None);
+    let now = Instant::now();
+    let (mut phase, _server) = tunneled(&mut client, &listener, now);
+    for (seconds, up) in [(5, true), (30, false), (70, true)] {
+        assert!(rehearsal.meddle(&gif0(), |interface| interface.up = false));
+        phase = client.look(phase, now + Duration::from_secs(seconds));
+        assert_eq!(rehearsal.interfaces()[0].up, up, "after {seconds} s");
+    }
+}
+
+#[test]
+fn an_interface_that_somebody_removed_is_made_by_a_new_login_even_without_reconnecting() {
+    let (listener, port) = listen();
+    let mut host = Host::new();
+    let mut rehearsal = host.kernel.clone();
+    let mut client = host.client(plan(port, false), None);
+    let now = Instant::now();
+    let (phase, server) = tunneled(&mut client, &listener, now);
+    ffi::kernel::Kernel::destroy_gif(&mut rehearsal, &gif0()).unwrap();
+    let phase = client.look(phase, now);
+    assert_eq!(phase.state(), "leaving");
+    drop(server);
+    let phase = step(&mut client, phase, now);
+    assert!(wait_from(&phase, now).is_some_and(|wait| wait < 2 * backoff::FIRST));
+}
+
+#[test]
+fn a_tunnel_through_which_nothing_comes_any_more_is_given_up_for_a_new_login() {
+    let (listener, port) = listen();
+    let mut host = Host::new();
+    let rehearsal = host.kernel.clone();
+    let mut client = host.client(plan(port, false), None);
+    let now = Instant::now();
+    let (phase, mut server) = tunneled(&mut client, &listener, now);
+    let phase = run_until(&mut client, &mut server, phase, now + Duration::from_mins(10));
+    assert!(client.status(&phase, now).contains(", echo "), "{}", client.status(&phase, now));
+    rehearsal.set_largest_echo(None);
+    let phase = run_until(&mut client, &mut server, phase, now + Duration::from_mins(15));
+    assert_eq!(phase.state(), "leaving");
+}
+
+#[test]
+fn a_tunnel_that_never_answers_is_kept() {
+    let (listener, port) = listen();
+    let mut host = Host::new();
+    host.kernel.set_largest_echo(None);
+    let mut client = host.client(plan(port, false), None);
+    let now = Instant::now();
+    let (phase, mut server) = tunneled(&mut client, &listener, now);
+    let phase = run_until(&mut client, &mut server, phase, now + Duration::from_hours(2));
+    assert_eq!(phase.state(), "up");
 }
 
 #[test]
@@ -272,6 +399,10 @@ fn up(since: Instant) -> Up {
     let tunnel_type = TunnelType::TunnelOnly;
     let words = [HERE.to_string(), HERE.to_string()];
     let (offer, _) = Offer::read(&words, Request { tunnel_type, udp: false, on_loopback: true }).unwrap();
-    let gif0 = InterfaceName::new("gif0").expect("a good name");
-    Up { since, parameters: Parameters::new(&settings(), tunnel_type, HERE, &offer, &gif0), offer }
+    let parameters = Parameters::new(&settings(), tunnel_type, HERE, &offer, &gif0());
+    Up { since, parameters, offer, echo: Echo::new(Duration::from_mins(1), since) }
+}
+
+fn gif0() -> InterfaceName {
+    InterfaceName::new("gif0").expect("a good name")
 }

@@ -19,15 +19,17 @@ pub(super) enum Source {
     Socket,
     /// The script has printed something.
     Script,
-    /// The host's addresses have changed.
-    Addresses,
+    /// A routing message came.
+    Routes,
+    /// An echo reply came.
+    Echo,
 }
 
 impl Client<'_> {
     /// Waits for the next event or timer, and returns the sources that are ready.
     pub(super) fn wait(&self, phase: &Phase) -> nix::Result<Vec<Source>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources(phase).into_iter().unzip();
-        let timer = [phase.timer(), self.scripts.timer()].into_iter().flatten().min();
+        let timer = [phase.timer(), self.scripts.timer(), self.look].into_iter().flatten().min();
         // A signal that interrupts it is ready to be read the next time, so that no event is taken for a time-out.
         while let Err(errno) = poll(&mut fds, timer.map_or(PollTimeout::NONE, time_until)) {
             if errno != Errno::EINTR {
@@ -51,7 +53,9 @@ impl Client<'_> {
             Phase::Waiting { .. } | Phase::Ending(_) => {}
         }
         sources.extend(self.scripts.output().map(|fd| readable(Source::Script, fd)));
-        sources.extend(self.routes.iter().map(|routes| readable(Source::Addresses, routes.as_fd())));
+        let routes = self.routes.as_ref().filter(|_| self.look.is_none());
+        sources.extend(routes.map(|routes| readable(Source::Routes, routes.as_fd())));
+        sources.extend(self.tunnel.echo_replies_fd().map(|fd| readable(Source::Echo, fd)));
         sources
     }
 }

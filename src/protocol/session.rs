@@ -24,13 +24,6 @@ pub const OFFER_TIMEOUT: Duration = Duration::from_mins(1);
 /// The time between two pings, and how long the answer to one may take. The interval is confirmed: KAME's server hangs
 /// up after 300 s of silence.
 pub const PING_INTERVAL: Duration = Duration::from_mins(1);
-/// The time between two packets that keep a NAT's mapping open. Many NATs forget a UDP mapping after 30 s; one that is
-/// forgotten cuts the tunnel off until the next packet from this side. Two thirds of that leave room for a late timer.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-/// The same for the first packets. The server has no address to send to before one has come, and those of the first
-/// second are lost: until duplicate address detection is done, a new interface has no usable address.
-const FIRST_KEEPALIVES: Duration = Duration::from_secs(1);
-const FIRST_KEEPALIVE_COUNT: u32 = 5;
 
 /// Who logs in, and for what.
 pub struct Login {
@@ -53,8 +46,6 @@ pub enum Action {
     Send(ClientLine),
     /// Make the tunnel, or change the existing one. If that works, call [`Session::tunnel_made`].
     MakeTunnel(Offer),
-    /// Send a packet through the tunnel.
-    KeepNatOpen,
     /// For the debug log: a line that was received, cleaned.
     Received(String),
     /// For the log: the words of an offer that were not recognized, cleaned.
@@ -140,9 +131,6 @@ pub struct Session {
     response: Option<Response>,
     /// When the present state has lasted too long; when up, when to ping.
     deadline: Option<Instant>,
-    /// When to send the next packet that keeps a NAT's mapping.
-    keepalive: Option<Instant>,
-    keepalives_sent: u32,
     /// When the ping that is not answered yet was sent.
     ping_sent: Option<Instant>,
     round_trip: Option<Duration>,
@@ -160,8 +148,6 @@ impl Session {
             local,
             response: None,
             deadline: Some(now + GREETING_TIMEOUT),
-            keepalive: None,
-            keepalives_sent: 0,
             ping_sent: None,
             round_trip: None,
         }
@@ -177,7 +163,7 @@ impl Session {
 
     /// When [`Session::handle_timer`] is to be called.
     pub fn timer(&self) -> Option<Instant> {
-        [self.deadline, self.keepalive].into_iter().flatten().min()
+        self.deadline
     }
 
     /// The instant of the timer has come.
@@ -185,9 +171,6 @@ impl Session {
         let mut actions = Actions::new();
         if self.deadline.is_some_and(|instant| instant <= now) {
             self.handle_deadline(now, &mut actions);
-        }
-        if self.keepalive.is_some_and(|instant| instant <= now) {
-            self.keep_nat_open(now, &mut actions);
         }
         actions
     }
@@ -197,9 +180,6 @@ impl Session {
         let mut actions = Actions::new();
         self.state = State::Up;
         self.ping(now, &mut actions);
-        if self.login.udp == Some(Announcement::Unknown) {
-            self.keep_nat_open(now, &mut actions);
-        }
         self.handle_lines(now, &mut actions);
         actions
     }
@@ -349,13 +329,6 @@ impl Session {
         self.deadline = Some(now + PING_INTERVAL);
     }
 
-    fn keep_nat_open(&mut self, now: Instant, actions: &mut Actions) {
-        actions.push(Action::KeepNatOpen);
-        self.keepalives_sent = self.keepalives_sent.saturating_add(1);
-        let first = self.keepalives_sent < FIRST_KEEPALIVE_COUNT;
-        self.keepalive = Some(now + if first { FIRST_KEEPALIVES } else { KEEPALIVE_INTERVAL });
-    }
-
     fn close(&mut self, reason: Reason, actions: &mut Actions) {
         self.enter_untimed(State::Closed);
         actions.push(Action::Close(reason));
@@ -365,6 +338,5 @@ impl Session {
     fn enter_untimed(&mut self, state: State) {
         self.state = state;
         self.deadline = None;
-        self.keepalive = None;
     }
 }

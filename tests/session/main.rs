@@ -4,10 +4,7 @@ mod model;
 
 use std::time::Duration;
 
-use dtcpclient::protocol::{
-    Announcement, GREETING_TIMEOUT, KEEPALIVE_INTERVAL, OFFER_TIMEOUT, OfferError, PING_INTERVAL, Reason,
-    TunnelType,
-};
+use dtcpclient::protocol::{GREETING_TIMEOUT, OFFER_TIMEOUT, OfferError, PING_INTERVAL, Reason, TunnelType};
 use model::{Fault, Seen, Server, World, login};
 use proptest::prelude::*;
 
@@ -193,21 +190,6 @@ fn lines_that_come_with_the_offer_wait_for_the_tunnel() {
         (world.tunnels(), world.ended()),
         (1, Some((Duration::ZERO, Reason::ServerError("enough".into()))))
     );
-}
-
-#[test]
-fn a_nat_is_kept_open_if_no_port_was_announced() {
-    let times = |udp| {
-        let login = model::Login { udp: Some(udp), nat_check: false, ..login() };
-        let mut world = World::new(login, Server { latency: Duration::ZERO, ..Server::default() });
-        world.run_for(HOUR);
-        world.times_of(|seen| *seen == Seen::KeepNatOpen)
-    };
-    assert_eq!(times(Announcement::Port(4028)), NEVER);
-    let times = times(Announcement::Unknown);
-    assert_eq!(times[..5], [Duration::ZERO, SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND]);
-    assert!(times[4..].windows(2).all(|pair| pair[1].saturating_sub(pair[0]) == KEEPALIVE_INTERVAL));
-    assert!(*times.last().expect("the last one") > HOUR.saturating_sub(KEEPALIVE_INTERVAL));
 }
 
 #[test]

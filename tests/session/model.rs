@@ -80,7 +80,6 @@ impl Server {
 pub(crate) enum Seen {
     Sent(String),
     Tunnel,
-    KeepNatOpen,
     Ignored(String),
     Left(Reason),
     Closed(Reason),
@@ -207,7 +206,6 @@ impl World {
                     let actions = self.session.tunnel_made(self.now);
                     return self.carry_out(actions);
                 }
-                Action::KeepNatOpen => Seen::KeepNatOpen,
                 Action::Ignored(words) => Seen::Ignored(words),
                 Action::Leave(reason) => Seen::Left(reason),
                 Action::Close(reason) => Seen::Closed(reason),

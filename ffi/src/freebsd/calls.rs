@@ -16,6 +16,7 @@ use super::echo_socket::RawEchoSocket;
 use super::{ioctl, kldload, netgraph_socket, send_message, sysctl};
 use crate::abi::Timeval;
 use crate::abi::ioctl::{Argument, Call};
+use crate::abi::numbers::IFF_UP;
 use crate::echo::EchoMark;
 use crate::errno::Errno;
 use crate::kernel::{EchoSocket, Ends, Error, Kernel, Netgraph, Result};
@@ -136,6 +137,11 @@ impl Kernel for FreeBsd {
     fn enable_ipv6(&mut self, interface: &InterfaceName) -> Result<()> {
         let found = ioctl_ipv6(interface::get_neighbour_discovery(interface))?;
         ioctl_ipv6(interface::enable_ipv6(&found.argument)).map(drop)
+    }
+
+    fn is_up(&mut self, interface: &InterfaceName) -> Result<bool> {
+        let found = self.ioctl(interface::get_flags(interface))?;
+        Ok(interface::flags(&found.argument) & IFF_UP != 0)
     }
 
     fn bring_up(&mut self, interface: &InterfaceName) -> Result<()> {

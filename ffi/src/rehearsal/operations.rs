@@ -9,8 +9,8 @@ use super::echo_socket::{self, LoopedSocket};
 use super::interfaces::Kind;
 use super::{Command, MODULES, Place, Rehearsal, words};
 use crate::abi::numbers::{
-    SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFGMEMB, SIOCIFCREATE2, SIOCIFDESTROY,
-    SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU, SIOCSIFPHYADDR,
+    SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCIFCREATE2,
+    SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU, SIOCSIFPHYADDR,
 };
 use crate::echo::EchoMark;
 use crate::errno::Errno;
@@ -107,6 +107,10 @@ impl Kernel for Rehearsal {
             kernel.interfaces.find_mut(interface)?.ipv6_enabled = true;
             Ok(((), ifconfig(interface, &[&"inet6", &"-ifdisabled"])))
         })
+    }
+
+    fn is_up(&mut self, interface: &InterfaceName) -> Result<bool> {
+        self.state().look(SIOCGIFFLAGS.name, |kernel| Ok(kernel.interfaces.find(interface)?.up))
     }
 
     fn bring_up(&mut self, interface: &InterfaceName) -> Result<()> {

@@ -1,0 +1,141 @@
+//! What is looked at while a session lasts: this host's address, the interface, and whether IPv6 flows.
+//!
+//! A routing message is only a hint, since the kernel reports some changes that undo themselves, and does not report
+//! others. It sets a time at which the kernel is asked. Until then no more messages are read, so that a flood of them
+//! costs nothing. The kernel is asked with each ping, too, in case that no message came.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use ffi::route_socket::AddressChange;
+use log::{debug, info, warn};
+
+use super::{Active, Client, Failure, Next, Phase, Up};
+use crate::backoff;
+use crate::echo::{Echo, EchoAction};
+use crate::protocol::{Announcement, PING_INTERVAL};
+use crate::report::chain;
+use crate::tunnel::Carrier;
+
+use super::Severity;
+
+/// How long after a routing message the kernel is asked. A DHCP client that starts again removes an address only to set
+/// it again.
+pub const ADDRESS_GRACE: Duration = Duration::from_secs(2);
+/// The time between two echo requests that keep a NAT's mapping open. Many NATs forget a UDP mapping after 30 s; one
+/// that is forgotten cuts the tunnel off until the next packet from this side. Two thirds of that leave room for a late
+/// timer.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+
+impl Client<'_> {
+    /// The echo through a new tunnel. It keeps a NAT's mapping open if the server has not been told a port.
+    pub(super) fn new_echo(&self, now: Instant) -> Echo {
+        let behind_nat = self.plan.login.udp == Some(Announcement::Unknown);
+        Echo::new(if behind_nat { KEEPALIVE_INTERVAL } else { PING_INTERVAL }, now)
+    }
+
+    /// A routing message has come.
+    pub(super) fn handle_hint(&mut self, now: Instant) {
+        self.look.get_or_insert(now + ADDRESS_GRACE);
+    }
+
+    /// The time to look has come.
+    pub(super) fn look(&mut self, phase: Phase, now: Instant) -> Phase {
+        self.look = None;
+        let new_address = self.read_routes();
+        match phase {
+            Phase::Session(active) => self.look_at_tunnel(active, now),
+            // It may be the address that the attempt lacked.
+            Phase::Waiting { until, severity: Severity::Passing } if new_address => {
+                Phase::Waiting { until: until.min(now + backoff::FIRST), severity: Severity::Passing }
+            }
+            phase => phase,
+        }
+    }
+
+    /// Reads the routing messages. Returns whether this host may have a new IPv4 address.
+    fn read_routes(&mut self) -> bool {
+        let Some(routes) = &mut self.routes else { return false };
+        match routes.changes() {
+            Ok(changes) => changes.iter().any(|change| matches!(change, AddressChange::Added(_))),
+            // Messages were lost, and the address may have been in them.
+            Err(error) => {
+                debug!("cannot read routing messages: {error}");
+                true
+            }
+        }
+    }
+
+    fn look_at_tunnel(&mut self, active: Box<Active>, now: Instant) -> Phase {
+        let local = active.connection.local();
+        if !self.tunnel.host_has(local) {
+            return self.end_session(active.up, &Failure::AddressGone(local), now);
+        }
+        if active.up.is_some() && !self.tunnel.look(now) {
+            return self.leave(*active, Next::Failure(Failure::InterfaceGone), now);
+        }
+        Phase::Session(active)
+    }
+
+    pub(super) fn handle_echo(&mut self, mut phase: Phase, now: Instant) -> Phase {
+        let replies = self.tunnel.echo_replies();
+        if let Phase::Session(active) = &mut phase
+            && let Some(up) = &mut active.up
+        {
+            for sequence in replies {
+                let actions = up.echo.handle_reply(sequence, now);
+                self.carry_out_echo(up, active.connection.local(), actions);
+            }
+        }
+        phase
+    }
+
+    pub(super) fn handle_echo_timer(&mut self, mut active: Box<Active>, now: Instant) -> Phase {
+        let Some(up) = &mut active.up else { return Phase::Session(active) };
+        let actions = up.echo.handle_timer(now);
+        if actions.contains(&EchoAction::Lost) {
+            return self.leave(*active, Next::Failure(Failure::NoEcho), now);
+        }
+        self.carry_out_echo(up, active.connection.local(), actions);
+        Phase::Session(active)
+    }
+
+    fn carry_out_echo(&mut self, up: &Up, local: Ipv4Addr, actions: Vec<EchoAction>) {
+        let interface = self.tunnel.interface().map(ToString::to_string).unwrap_or_default();
+        for action in actions {
+            match action {
+                EchoAction::Send { sequence, full_size } => {
+                    // A new interface has no usable address for a second, and the verdict is the echo's.
+                    if let Err(cause) = self.tunnel.send_echo(sequence, full_size) {
+                        debug!("cannot send an echo request: {}", chain(&cause));
+                    }
+                }
+                EchoAction::Flows(time) => {
+                    info!("IPv6 flows through {interface} ({:.1} ms)", time.as_secs_f64() * 1000.0);
+                }
+                EchoAction::FullSizeLost => warn!(
+                    "small packets pass through {interface}, but not those of {} bytes: choose a smaller MTU with -m, \
+                     or see whether a firewall drops fragments",
+                    self.plan.tunnel.mtu
+                ),
+                EchoAction::Silent => {
+                    warn!("no IPv6 packet has come through {interface}: {}", self.obstacles(up, local));
+                }
+                EchoAction::Lost => {}
+            }
+        }
+    }
+
+    /// What may be in the way of the tunnel's packets.
+    fn obstacles(&self, up: &Up, local: Ipv4Addr) -> String {
+        let her = up.offer.her;
+        match (self.plan.tunnel.carrier, up.offer.udp_port) {
+            (Carrier::Udp { port }, Some(remote)) => format!(
+                "check that firewalls and NATs pass UDP between {local} port {port} and {her} port {remote}"
+            ),
+            _ => format!(
+                "check that firewalls and NATs pass IP protocol 41 between {local} and {her}; behind a NAT try -U"
+            ),
+        }
+    }
+}
