@@ -407,7 +407,7 @@ fn an_interface_that_was_renamed_is_found_and_removed() {
         assert!(kernel.meddle(&was, |interface| interface.name = name("wan6")));
         tunnel.bring_up(LOCAL, &offer(9, None)).unwrap();
         assert_eq!(tunnel.interface(), Some(&name("wan6")));
-        assert!(kernel.meddle(&name("wan6"), |interface| interface.name = name("wan7")));
+        assert!(kernel.meddle(&name("wan6"), |interface| interface.name = name("wan 7")));
         drop(tunnel);
         assert!(is_empty(&kernel));
     }

@@ -50,7 +50,8 @@ fn with_buffer(request: Ioctl<IfreqBuffer>, interface: &InterfaceName, buffer: V
 /// than visible ASCII characters, or ends in a digit, as an interface's name does.
 pub fn group_name(group: &str) -> Result<Ifname, Errno> {
     let ends_in_digit = group.ends_with(|last: char| last.is_ascii_digit());
-    let name = InterfaceName::new(group).filter(|_| !ends_in_digit);
+    let visible = group.bytes().all(|byte| byte.is_ascii_graphic());
+    let name = InterfaceName::new(group).filter(|_| visible && !ends_in_digit);
     name.map(|name| ifname(&name)).ok_or(Errno::EINVAL)
 }
 
