@@ -288,16 +288,18 @@ impl Session {
         Ok((offer, ignored))
     }
 
+    /// Words that are not known are no refusal: a server that is busy says so in its own.
     fn refusal(&self, text: String) -> Reason {
         let lowercase = text.to_lowercase();
-        if lowercase.contains("unsupported tunnel type") {
+        let says = |words| lowercase.contains(words);
+        if says("unsupported tunnel type") {
             Reason::UnsupportedTunnelType(text)
-        } else if lowercase.contains("sold out") {
+        } else if says("sold out") {
             Reason::NoTunnelFree(text)
-        } else if lowercase.contains("timed out") {
-            Reason::ServerError(text)
-        } else {
+        } else if says("auth") && !says("timed out") && !says("internal error") {
             Reason::LoginRefused { text, udp: self.login.udp.is_some() }
+        } else {
+            Reason::ServerError(text)
         }
     }
 

@@ -4,7 +4,9 @@ mod model;
 
 use std::time::Duration;
 
-use dtcpclient::protocol::{GREETING_TIMEOUT, OFFER_TIMEOUT, OfferError, PING_INTERVAL, Reason, TunnelType};
+use dtcpclient::protocol::{
+    Announcement, GREETING_TIMEOUT, OFFER_TIMEOUT, OfferError, PING_INTERVAL, Reason, TunnelType,
+};
 use model::{Fault, Seen, Server, World, login};
 use proptest::prelude::*;
 
@@ -78,11 +80,17 @@ fn slow_but_living_servers_are_waited_for() {
 #[test]
 fn refusals_are_told_apart_and_left_politely() {
     type Kind = fn(String) -> Reason;
-    let cases: [(&str, Kind); 4] = [
+    let cases: [(&str, Kind); 10] = [
         ("authentication failed.", |text| Reason::LoginRefused { text, udp: false }),
+        ("Not Authorized", |text| Reason::LoginRefused { text, udp: false }),
         ("unsupported tunnel type tunnelonly", Reason::UnsupportedTunnelType),
         ("tunnel interface sold out", Reason::NoTunnelFree),
         ("connection timed out, disconnecting", Reason::ServerError),
+        ("authentication timed out", Reason::ServerError),
+        ("server busy, try later", Reason::ServerError),
+        ("already connected", Reason::ServerError),
+        ("internal error: undefined method `[]' for nil", Reason::ServerError),
+        ("internal error: cannot read the authentication data", Reason::ServerError),
     ];
     for (text, kind) in cases {
         let mut world = World::new(login(), Server { fault: Fault::MuteBeforeGreeting, ..Server::default() });
