@@ -82,7 +82,7 @@ fn parameters() -> Parameters {
     let words =
         ["203.0.113.1", "192.0.2.2", "2001:db8::0002", "2001:db8::1", "2001:db8:1::/48"].map(str::to_owned);
     let tunnel_type = TunnelType::Network;
-    let request = Request { tunnel_type, udp: false, on_loopback: false };
+    let request = Request { tunnel_type, udp: false, local: Ipv4Addr::new(192, 0, 2, 1) };
     let (offer, _) = Offer::read(&words, request).expect("a good offer");
     let gif0 = InterfaceName::new("gif0").expect("a good name");
     let settings = Settings { server: "broker.example".to_owned(), carrier: Carrier::Gif, mtu: 1280 };

@@ -398,7 +398,7 @@ fn once_a_tunnel_has_held_for_a_minute_the_next_wait_is_a_short_one() {
 fn up(since: Instant) -> Up {
     let tunnel_type = TunnelType::TunnelOnly;
     let words = [HERE.to_string(), HERE.to_string()];
-    let (offer, _) = Offer::read(&words, Request { tunnel_type, udp: false, on_loopback: true }).unwrap();
+    let (offer, _) = Offer::read(&words, Request { tunnel_type, udp: false, local: HERE }).unwrap();
     let parameters = Parameters::new(&settings(), tunnel_type, HERE, &offer, &gif0());
     Up { since, parameters, offer, echo: Echo::new(Duration::from_mins(1), since) }
 }

@@ -37,8 +37,8 @@ pub struct Request {
     pub tunnel_type: TunnelType,
     /// Whether it is for a UDP tunnel.
     pub udp: bool,
-    /// Whether the connection to the server is on loopback.
-    pub on_loopback: bool,
+    /// This host's end of the connection to the server.
+    pub local: Ipv4Addr,
 }
 
 /// Why an offer cannot be used.
@@ -50,6 +50,9 @@ pub enum OfferError {
     /// ME or HER cannot be an end of a tunnel.
     #[error("\"{0}\", an end of the tunnel, is not a unicast IPv4 address")]
     BadOuterAddress(String),
+    /// HER is this host.
+    #[error("{0}, the server's end of the tunnel, is an address of this host")]
+    OwnAddress(Ipv4Addr),
     /// An inner address is not unicast.
     #[error("the inner address {0} is not a unicast IPv6 address")]
     BadInnerAddress(Ipv6Addr),
@@ -85,6 +88,9 @@ impl Offer {
             _ => (her.as_str(), None),
         };
         let (me, her) = (outer(me, request)?, outer(her, request)?);
+        if [me, request.local].contains(&her) && !her.is_loopback() {
+            return Err(OfferError::OwnAddress(her));
+        }
         let mut words = Words { port: port_of_her, ..Words::default() };
         for word in rest {
             words.sort(word, request)?;
@@ -98,7 +104,7 @@ impl Offer {
 
 fn outer(word: &str, request: Request) -> Result<Ipv4Addr, OfferError> {
     match word.parse() {
-        Ok(address) if is_outer(address, request.on_loopback) => Ok(address),
+        Ok(address) if is_outer(address, request.local.is_loopback()) => Ok(address),
         _ => Err(OfferError::BadOuterAddress(clean(word))),
     }
 }
@@ -161,7 +167,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HOST: Request = Request { tunnel_type: TunnelType::Host, udp: false, on_loopback: false };
+    const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const HOST: Request = Request { tunnel_type: TunnelType::Host, udp: false, local: LOCAL };
     const NETWORK: Request = Request { tunnel_type: TunnelType::Network, ..HOST };
     const TUNNEL_ONLY: Request = Request { tunnel_type: TunnelType::TunnelOnly, ..HOST };
     const UDP: Request = Request { udp: true, ..TUNNEL_ONLY };
@@ -254,6 +261,21 @@ mod tests {
         assert!(matches!(read("192.0.2.1 192.0.2.2 2001:db8::/129", NETWORK), Err(OfferError::BadPrefix(_))));
     }
 
+    #[test]
+    fn the_server_s_end_is_another_host_unless_it_is_on_loopback() {
+        for bad in ["192.0.2.1 192.0.2.1", "192.0.2.1 10.0.0.1"] {
+            assert!(matches!(read(bad, TUNNEL_ONLY), Err(OfferError::OwnAddress(_))), "{bad}");
+        }
+        let on_loopback = Request { local: Ipv4Addr::LOCALHOST, ..TUNNEL_ONLY };
+        for good in ["127.0.0.1 127.0.0.1", "192.0.2.1 127.0.0.1"] {
+            assert!(read(good, on_loopback).is_ok(), "{good}");
+        }
+        assert_eq!(
+            read("192.0.2.1 192.0.2.1", on_loopback),
+            Err(OfferError::OwnAddress(Ipv4Addr::new(192, 0, 2, 1)))
+        );
+    }
+
     proptest! {
         #[test]
         fn an_offer_that_is_accepted_has_only_checked_addresses(
@@ -261,7 +283,8 @@ mod tests {
             udp in any::<bool>(),
         ) {
             for tunnel_type in TunnelType::ALL {
-                if let Ok((offer, _)) = Offer::read(&words, Request { tunnel_type, udp, on_loopback: false }) {
+                if let Ok((offer, _)) = Offer::read(&words, Request { tunnel_type, udp, local: LOCAL }) {
+                    prop_assert!(offer.her != offer.me && offer.her != LOCAL);
                     prop_assert!(is_outer(offer.me, false) && is_outer(offer.her, false));
                     prop_assert!(offer.inner.is_none_or(|inner| is_inner(inner.local) && is_inner(inner.remote)));
                     prop_assert!(offer.udp_port.is_some() == udp && offer.udp_port != Some(0));

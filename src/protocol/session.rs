@@ -279,7 +279,7 @@ impl Session {
         let request = Request {
             tunnel_type: self.login.tunnel_type,
             udp: self.login.udp.is_some(),
-            on_loopback: self.local.is_loopback(),
+            local: self.local,
         };
         let (offer, ignored) = Offer::read(&words, request)?;
         if self.login.nat_check && offer.me != self.local {
