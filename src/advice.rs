@@ -54,6 +54,7 @@ fn about_reason(reason: &Reason) -> &'static str {
         Reason::BehindNat { .. } => "use -n, and -U if the server has tunnels in UDP",
         Reason::BadOffer(_)
         | Reason::NoOffer
+        | Reason::TooManyLines
         | Reason::NoPong
         | Reason::NoTunnelFree(_)
         | Reason::ServerError(_) => "",

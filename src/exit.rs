@@ -129,9 +129,11 @@ impl From<&Reason> for Exit {
             | Reason::NoPong
             | Reason::ServerError(_)
             | Reason::UnsupportedTunnelType(_) => Self::Unavailable,
-            Reason::NoChallenge | Reason::BadLine(_) | Reason::BadReply(_) | Reason::BadOffer(_) => {
-                Self::Protocol
-            }
+            Reason::NoChallenge
+            | Reason::BadLine(_)
+            | Reason::BadReply(_)
+            | Reason::TooManyLines
+            | Reason::BadOffer(_) => Self::Protocol,
             Reason::LoginRefused { .. } => Self::NoPermission,
             Reason::NoTunnelFree(_) => Self::TempFail,
             Reason::BehindNat { .. } => Self::Config,

@@ -17,6 +17,8 @@ pub use client_line::{Announcement, ClientLine};
 pub use line_buffer::LineError;
 pub use offer::{DEFAULT_UDP_PORT, Offer, OfferError, Request};
 pub use reply::NotAReply;
-pub use session::{Action, GREETING_TIMEOUT, Login, OFFER_TIMEOUT, PING_INTERVAL, Reason, Session};
+pub use session::{
+    Action, GREETING_TIMEOUT, Login, MOST_LINES, OFFER_TIMEOUT, PING_INTERVAL, Reason, Session,
+};
 pub(crate) use text::{LONGEST, clean};
 pub use tunnel_type::TunnelType;

@@ -94,6 +94,7 @@ fn severity_of_reason(reason: &Reason) -> Severity {
         | Reason::NoChallenge
         | Reason::BadLine(_)
         | Reason::BadReply(_)
+        | Reason::TooManyLines
         | Reason::BadOffer(_)
         | Reason::NoTunnelFree(_)
         | Reason::ServerError(_) => Severity::Passing,

@@ -1,14 +1,12 @@
 //! The lines that the server sends.
 
-use super::text::clean;
-
-/// A line from the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reply {
-    /// `+OK` and the words after it.
-    Ok(Vec<String>),
-    /// `-ERR` and the text after it, cleaned.
-    Error(String),
+/// A line from the server. Its text is as the server sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply<'a> {
+    /// `+OK` and the text after it.
+    Ok(&'a str),
+    /// `-ERR` and the text after it.
+    Error(&'a str),
 }
 
 /// A line that is neither, cleaned.
@@ -16,14 +14,15 @@ pub(crate) enum Reply {
 #[error("\"{0}\" is not a DTCP reply")]
 pub struct NotAReply(pub String);
 
-impl Reply {
+impl<'a> Reply<'a> {
     /// Reads a line, which comes without its end.
-    pub(crate) fn read(line: &str) -> Result<Self, NotAReply> {
-        let mut words = line.split_whitespace();
-        match words.next() {
-            Some("+OK") => Ok(Self::Ok(words.map(str::to_owned).collect())),
-            Some("-ERR") => Ok(Self::Error(clean(line.trim_start()["-ERR".len()..].trim()))),
-            _ => Err(NotAReply(clean(line))),
+    pub(crate) fn read(line: &'a str) -> Option<Self> {
+        let line = line.trim();
+        let (word, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        match word {
+            "+OK" => Some(Self::Ok(text.trim_start())),
+            "-ERR" => Some(Self::Error(text.trim_start())),
+            _ => None,
         }
     }
 }
@@ -35,23 +34,16 @@ mod tests {
 
     #[test]
     fn replies_are_told_apart_by_their_first_word() {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect();
-        assert_eq!(
-            Reply::read("+OK hi, happy to hear from you"),
-            Ok(Reply::Ok(words("hi, happy to hear from you")))
-        );
-        assert_eq!(Reply::read("+OK"), Ok(Reply::Ok(Vec::new())));
-        assert_eq!(
-            Reply::read("-ERR authentication failed."),
-            Ok(Reply::Error("authentication failed.".to_owned()))
-        );
+        assert_eq!(Reply::read("+OK hi, happy to hear"), Some(Reply::Ok("hi, happy to hear")));
+        assert_eq!(Reply::read(" +OK"), Some(Reply::Ok("")));
+        assert_eq!(Reply::read("-ERR\t no "), Some(Reply::Error("no")));
     }
 
     #[test]
-    fn anything_else_is_not_a_reply_and_is_cleaned() {
-        assert_eq!(Reply::read("220 mail\x07"), Err(NotAReply("220 mail?".to_owned())));
-        assert!(Reply::read("").is_err());
-        assert!(Reply::read("+OKAY").is_err());
+    fn anything_else_is_not_a_reply() {
+        for line in ["220 mail", "", "+OKAY"] {
+            assert_eq!(Reply::read(line), None, "{line}");
+        }
     }
 
     proptest! {

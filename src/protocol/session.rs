@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use log::{Level, log_enabled};
 use zeroize::Zeroizing;
 
 use super::challenge::{Challenge, Response};
@@ -24,6 +25,8 @@ pub const OFFER_TIMEOUT: Duration = Duration::from_mins(1);
 /// The time between two pings, and how long the answer to one may take. The interval is confirmed: KAME's server hangs
 /// up after 300 s of silence.
 pub const PING_INTERVAL: Duration = Duration::from_mins(1);
+/// How many lines the server may send between two pings, and before the first. A server that answers sends two.
+pub const MOST_LINES: u32 = 200;
 
 /// Who logs in, and for what.
 pub struct Login {
@@ -46,7 +49,7 @@ pub enum Action {
     Send(ClientLine),
     /// Make the tunnel, or change the existing one. If that works, call [`Session::tunnel_made`].
     MakeTunnel(Offer),
-    /// For the debug log: a line that was received, cleaned.
+    /// For the debug log, if there is one: a line that was received, masked and cleaned.
     Received(String),
     /// For the log: the words of an offer that were not recognized, cleaned.
     Ignored(String),
@@ -77,6 +80,9 @@ pub enum Reason {
     /// The server sent a line that is not a reply.
     #[error("the server does not speak DTCP")]
     BadReply(#[from] NotAReply),
+    /// The server babbles.
+    #[error("the server sent more than {MOST_LINES} lines between two pings")]
+    TooManyLines,
     /// The offer cannot be used.
     #[error("the server's offer cannot be used")]
     BadOffer(#[from] OfferError),
@@ -125,6 +131,8 @@ pub struct Session {
     login: Rc<Login>,
     state: State,
     lines: LineBuffer,
+    /// How many lines have come since the last ping.
+    line_count: u32,
     /// Our end of the connection.
     local: Ipv4Addr,
     /// Our answer to the challenge, which must not be logged.
@@ -145,6 +153,7 @@ impl Session {
             login,
             state: State::AwaitingGreeting,
             lines: LineBuffer::default(),
+            line_count: 0,
             local,
             response: None,
             deadline: Some(now + GREETING_TIMEOUT),
@@ -155,9 +164,11 @@ impl Session {
 
     /// Takes bytes from the server.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Vec<Action> {
-        self.lines.push(bytes);
         let mut actions = Actions::new();
-        self.handle_lines(now, &mut actions);
+        if self.state != State::Closed {
+            self.lines.push(bytes);
+            self.handle_lines(now, &mut actions);
+        }
         actions
     }
 
@@ -208,25 +219,39 @@ impl Session {
 
     fn handle_lines(&mut self, now: Instant, actions: &mut Actions) {
         while !matches!(self.state, State::MakingTunnel | State::Closed) {
-            match self.lines.next_line() {
+            match self.next_line() {
                 None => return,
                 Some(Ok(line)) => self.handle_line(&line, now, actions),
                 Some(Err(_)) if self.state == State::Leaving => self.enter_untimed(State::Closed),
-                Some(Err(error)) => self.close(error.into(), actions),
+                Some(Err(reason)) => self.close(reason, actions),
             }
         }
     }
 
+    fn next_line(&mut self) -> Option<Result<String, Reason>> {
+        let line = self.lines.next_line()?;
+        self.line_count += 1;
+        if self.line_count > MOST_LINES {
+            return Some(Err(Reason::TooManyLines));
+        }
+        Some(line.map_err(Reason::from))
+    }
+
     fn handle_line(&mut self, line: &str, now: Instant, actions: &mut Actions) {
-        let line = &self.mask(line);
-        actions.push(Action::Received(clean(line)));
+        if log_enabled!(Level::Debug) {
+            actions.push(Action::Received(self.fit_for_log(line)));
+        }
         match (self.state, Reply::read(line)) {
             (State::MakingTunnel | State::Leaving | State::Closed, _) => {}
-            (_, Err(error)) => self.close(error.into(), actions),
-            (State::AwaitingGreeting, Ok(reply)) => self.handle_greeting(reply, now, actions),
-            (State::AwaitingOffer, Ok(reply)) => self.handle_offer(reply, actions),
-            (State::Up, Ok(reply)) => self.handle_pong(reply, now, actions),
+            (_, None) => self.close(NotAReply(self.fit_for_log(line)).into(), actions),
+            (State::AwaitingGreeting, Some(reply)) => self.handle_greeting(reply, now, actions),
+            (State::AwaitingOffer, Some(reply)) => self.handle_offer(reply, actions),
+            (State::Up, Some(reply)) => self.handle_pong(reply, now, actions),
         }
+    }
+
+    fn fit_for_log(&self, text: &str) -> String {
+        clean(&self.mask(text))
     }
 
     /// A server may quote our line.
@@ -235,12 +260,14 @@ impl Session {
     }
 
     /// `+OK CHALLENGE free text`
-    fn handle_greeting(&mut self, reply: Reply, now: Instant, actions: &mut Actions) {
-        let words = match reply {
-            Reply::Ok(words) => words,
-            Reply::Error(text) => return self.close(Reason::ServerError(text), actions),
+    fn handle_greeting(&mut self, reply: Reply<'_>, now: Instant, actions: &mut Actions) {
+        let text = match reply {
+            Reply::Ok(text) => text,
+            Reply::Error(text) => return self.close(Reason::ServerError(clean(text)), actions),
         };
-        let Some(word) = words.first() else { return self.close(Reason::NoChallenge, actions) };
+        let Some(word) = text.split_whitespace().next() else {
+            return self.close(Reason::NoChallenge, actions);
+        };
         let login = &self.login;
         let response = Challenge::new(word).response(&login.user, &login.password);
         self.response = Some(response.clone());
@@ -255,7 +282,7 @@ impl Session {
     }
 
     /// `+OK ME HER ...`
-    fn handle_offer(&mut self, reply: Reply, actions: &mut Actions) {
+    fn handle_offer(&mut self, reply: Reply<'_>, actions: &mut Actions) {
         match self.read_offer(reply) {
             Err(reason) => {
                 self.enter_untimed(State::Leaving);
@@ -271,16 +298,14 @@ impl Session {
         }
     }
 
-    fn read_offer(&self, reply: Reply) -> Result<(Offer, Vec<String>), Reason> {
-        let words = match reply {
-            Reply::Ok(words) => words,
-            Reply::Error(text) => return Err(self.refusal(text)),
+    fn read_offer(&self, reply: Reply<'_>) -> Result<(Offer, Vec<String>), Reason> {
+        let text = match reply {
+            Reply::Ok(text) => self.mask(text),
+            Reply::Error(text) => return Err(self.refusal(self.fit_for_log(text))),
         };
-        let request = Request {
-            tunnel_type: self.login.tunnel_type,
-            udp: self.login.udp.is_some(),
-            local: self.local,
-        };
+        let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+        let request =
+            Request { tunnel_type: self.login.tunnel_type, udp: self.login.udp.is_some(), local: self.local };
         let (offer, ignored) = Offer::read(&words, request)?;
         if self.login.nat_check && offer.me != self.local {
             return Err(Reason::BehindNat { local: self.local, seen: offer.me });
@@ -304,9 +329,9 @@ impl Session {
     }
 
     /// Any `+OK` answers a ping.
-    fn handle_pong(&mut self, reply: Reply, now: Instant, actions: &mut Actions) {
+    fn handle_pong(&mut self, reply: Reply<'_>, now: Instant, actions: &mut Actions) {
         match reply {
-            Reply::Error(text) => self.close(Reason::ServerError(text), actions),
+            Reply::Error(text) => self.close(Reason::ServerError(self.fit_for_log(text)), actions),
             Reply::Ok(_) => {
                 if let Some(sent) = self.ping_sent.take() {
                     self.round_trip = Some(now.saturating_duration_since(sent));
@@ -328,6 +353,7 @@ impl Session {
     fn ping(&mut self, now: Instant, actions: &mut Actions) {
         actions.push(Action::Send(ClientLine::Ping));
         self.ping_sent = Some(now);
+        self.line_count = 0;
         self.deadline = Some(now + PING_INTERVAL);
     }
 

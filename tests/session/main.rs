@@ -5,7 +5,7 @@ mod model;
 use std::time::Duration;
 
 use dtcpclient::protocol::{
-    Announcement, GREETING_TIMEOUT, OFFER_TIMEOUT, OfferError, PING_INTERVAL, Reason, TunnelType,
+    Announcement, GREETING_TIMEOUT, MOST_LINES, OFFER_TIMEOUT, OfferError, PING_INTERVAL, Reason, TunnelType,
 };
 use model::{Fault, Seen, Server, World, login};
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ fn refusals_are_told_apart_and_left_politely() {
         let ended = (Duration::ZERO, Seen::Left(kind(text.to_owned())));
         assert_eq!((world.tunnels(), world.seen().last()), (0, Some(&ended)));
         // However the server takes it.
-        for farewell in [&b"Goodbye\r\n"[..], &[b'A'; 2000], b"-ERR\r\n"] {
+        for farewell in [&b"Goodbye\r\n"[..], b"-ERR\r\n", &b"+OK\r\n".repeat(1000), &[b'A'; 2000]] {
             world.hear(farewell);
         }
         assert_eq!((world.session.timer(), world.seen().last()), (None, Some(&ended)));
@@ -181,6 +181,20 @@ fn a_session_that_is_left_sends_and_expects_nothing() {
         world.run_for(HOUR);
         assert_eq!((world.seen().len(), world.session.timer()), (seen, None), "{when:?}");
     }
+}
+
+#[test]
+fn a_server_that_floods_the_client_with_lines_between_two_pings_is_left() {
+    let lines = |count| "+OK\r\n".repeat(usize::try_from(count).expect("a small number"));
+    let mut world = World::new(login(), Server { latency: Duration::ZERO, ..Server::default() });
+    for _ in 0..5 {
+        world.run_for(PING_INTERVAL);
+        // One more is the answer to the ping.
+        world.hear(lines(MOST_LINES - 1).as_bytes());
+        assert_eq!(world.ended(), None);
+    }
+    world.hear(lines(1_000_000).as_bytes());
+    assert_eq!(world.ended(), Some((5 * PING_INTERVAL, Reason::TooManyLines)));
 }
 
 #[test]
