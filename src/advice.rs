@@ -31,7 +31,7 @@ pub(crate) fn about_failure(failure: &Failure) -> &'static str {
         Failure::NoConnection { .. } => "check the server's name and port (-p)",
         Failure::Session(reason) => about_reason(reason),
         Failure::Tunnel(error) => about_tunnel(error),
-        Failure::Closed
+        Failure::Closed(_)
         | Failure::Broken(_)
         | Failure::AddressGone(_)
         | Failure::InterfaceGone

@@ -110,7 +110,7 @@ impl From<&Failure> for Exit {
         match failure {
             Failure::NoAddress { .. } => Self::NoHost,
             Failure::NoConnection { .. }
-            | Failure::Closed
+            | Failure::Closed(_)
             | Failure::Broken(_)
             | Failure::AddressGone(_)
             | Failure::InterfaceGone

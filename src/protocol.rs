@@ -18,7 +18,7 @@ pub use line_buffer::LineError;
 pub use offer::{DEFAULT_UDP_PORT, Offer, OfferError, Request};
 pub use reply::NotAReply;
 pub use session::{
-    Action, GREETING_TIMEOUT, Login, MOST_LINES, OFFER_TIMEOUT, PING_INTERVAL, Reason, Session,
+    Action, GREETING_TIMEOUT, Login, MOST_LINES, OFFER_TIMEOUT, PING_INTERVAL, Reason, Session, Stage,
 };
 pub(crate) use text::{LONGEST, clean};
 pub use tunnel_type::TunnelType;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::protocol::Reason;
+use crate::protocol::{Reason, Stage};
 use crate::report::report;
 use crate::{advice, tunnel};
 
@@ -27,8 +27,8 @@ pub enum Failure {
         source: io::Error,
     },
     /// The server closed the connection.
-    #[error("the server closed the connection")]
-    Closed,
+    #[error("the server closed the connection {0}")]
+    Closed(Stage),
     /// The connection broke.
     #[error("the connection to the server broke")]
     Broken(#[source] io::Error),
@@ -75,7 +75,7 @@ impl Failure {
         match self {
             Self::NoAddress { .. }
             | Self::NoConnection { .. }
-            | Self::Closed
+            | Self::Closed(_)
             | Self::Broken(_)
             | Self::AddressGone(_)
             | Self::InterfaceGone

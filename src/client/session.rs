@@ -28,7 +28,10 @@ impl Client<'_> {
                 let actions = active.session.handle_bytes(&buffer[..length], now);
                 self.carry_out(active, actions, now)
             }
-            Received::Closed => self.end_session(active.up, &Failure::Closed, now),
+            Received::Closed => {
+                let stage = active.session.stage();
+                self.end_session(active.up, &Failure::Closed(stage), now)
+            }
             Received::Broken(error) => self.end_session(active.up, &Failure::Broken(error), now),
         }
     }

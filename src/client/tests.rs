@@ -12,7 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::*;
 use crate::backoff;
-use crate::protocol::{GREETING_TIMEOUT, Request, TunnelType};
+use crate::protocol::{GREETING_TIMEOUT, Request, Stage, TunnelType};
 use crate::script::{Limits, ScriptMode};
 use crate::tunnel::Carrier;
 
@@ -171,7 +171,7 @@ fn the_server_has_two_seconds_to_close_after_quit_whatever_it_answers() {
     for (next, after) in [
         (Next::LogIn, None),
         (Next::Stop, Some(Exit::Ok)),
-        (Next::Failure(Failure::Closed), Some(Exit::Unavailable)),
+        (Next::Failure(Failure::Closed(Stage::Up)), Some(Exit::Unavailable)),
     ] {
         let (listener, port) = listen();
         let mut host = Host::new();
@@ -389,7 +389,7 @@ fn once_a_tunnel_has_held_for_a_minute_the_next_wait_is_a_short_one() {
             client.backoff.next_wait();
         }
         let since = Instant::now();
-        let phase = client.end_session(Some(up(since)), &Failure::Closed, since + held);
+        let phase = client.end_session(Some(up(since)), &Failure::Closed(Stage::Up), since + held);
         let wait = wait_from(&phase, since + held).unwrap();
         assert_eq!(wait < 2 * backoff::FIRST, short, "{wait:?} after {held:?}");
     }

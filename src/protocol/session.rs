@@ -66,7 +66,7 @@ pub enum Reason {
     #[error("the server did not greet within {} s", GREETING_TIMEOUT.as_secs())]
     NoGreeting,
     /// No answer to `tunnel` in time.
-    #[error("the server did not answer the login within {} s", OFFER_TIMEOUT.as_secs())]
+    #[error("the server did not answer the login within {} s: it may have no tunnel free", OFFER_TIMEOUT.as_secs())]
     NoOffer,
     /// No answer to `ping` in time.
     #[error("the server did not answer a ping within {} s", PING_INTERVAL.as_secs())]
@@ -124,6 +124,20 @@ enum State {
     /// `quit` is being said: lines are only logged.
     Leaving,
     Closed,
+}
+
+/// How far a session has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Stage {
+    /// The server has not greeted.
+    #[error("before its greeting")]
+    Greeting,
+    /// The server has greeted, and the tunnel is not up.
+    #[error("during the login")]
+    Login,
+    /// The tunnel is up.
+    #[error("while the tunnel was up")]
+    Up,
 }
 
 /// One session with the server.
@@ -209,6 +223,15 @@ impl Session {
             State::Up => "up",
             State::Leaving => "leaving",
             State::Closed => "closed",
+        }
+    }
+
+    /// How far the session has come, unless it is being left.
+    pub fn stage(&self) -> Stage {
+        match self.state {
+            State::AwaitingGreeting => Stage::Greeting,
+            State::AwaitingOffer | State::MakingTunnel => Stage::Login,
+            State::Up | State::Leaving | State::Closed => Stage::Up,
         }
     }
 

@@ -27,6 +27,19 @@ fn a_session_lives_for_days_and_pings_every_minute() {
 }
 
 #[test]
+fn a_session_knows_how_far_it_has_come() {
+    let mut world = World::new(login(), Server { fault: Fault::MuteBeforeGreeting, ..Server::default() });
+    for (line, stage) in [
+        ("", "before its greeting"),
+        ("+OK 0123 hello\r\n", "during the login"),
+        ("+OK 192.0.2.1 192.0.2.2\r\n", "while the tunnel was up"),
+    ] {
+        world.hear(line.as_bytes());
+        assert_eq!(world.session.stage().to_string(), stage);
+    }
+}
+
+#[test]
 fn the_login_answers_the_challenge_with_the_password() {
     let mut world = World::new(login(), Server::default());
     world.run_for(SECOND);
@@ -49,6 +62,7 @@ fn each_stage_has_its_time_limit() {
         (Fault::MuteAfterGreeting, Reason::NoOffer, OFFER_TIMEOUT),
     ] {
         assert!(reason.to_string().contains(&format!("within {} s", limit.as_secs())), "{reason}");
+        assert_eq!(reason.to_string().ends_with("it may have no tunnel free"), reason == Reason::NoOffer);
         let mut world = World::new(login(), Server { fault, latency: Duration::ZERO, ..Server::default() });
         world.run_for(HOUR);
         assert_eq!(world.ended(), Some((limit, reason)), "{fault:?}");
