@@ -55,6 +55,7 @@ pub enum Severity {
     /// It may be gone at the next attempt.
     Passing,
     /// Unless someone changes something, trying again only annoys the server: final, unless a login has worked before.
+    /// Then the server has changed, and may change back.
     Refusal,
     /// It will not go away.
     Final,
@@ -98,8 +99,9 @@ fn severity_of_reason(reason: &Reason) -> Severity {
         | Reason::BadOffer(_)
         | Reason::NoTunnelFree(_)
         | Reason::ServerError(_) => Severity::Passing,
-        Reason::LoginRefused { .. } | Reason::BehindNat { .. } => Severity::Refusal,
-        Reason::UnsupportedTunnelType(_) => Severity::Final,
+        Reason::LoginRefused { .. } | Reason::UnsupportedTunnelType(_) | Reason::BehindNat { .. } => {
+            Severity::Refusal
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::*;
 use crate::backoff;
-use crate::protocol::{GREETING_TIMEOUT, Request, Stage, TunnelType};
+use crate::protocol::{GREETING_TIMEOUT, Reason, Request, Stage, TunnelType};
 use crate::script::{Limits, ScriptMode};
 use crate::tunnel::Carrier;
 
@@ -202,6 +202,23 @@ fn a_signal_in_the_farewell_decides_what_follows_but_a_stop_stays_one() {
     let phase = client.log_in_again(phase, now);
     drop(server);
     assert_eq!(exit_of(&step(&mut client, phase, now)), Some(Exit::Ok));
+}
+
+#[test]
+fn what_the_server_refuses_is_final_unless_a_login_has_worked() {
+    let refusals = [
+        Reason::LoginRefused { text: String::new(), udp: false },
+        Reason::UnsupportedTunnelType(String::new()),
+        Reason::BehindNat { local: HERE, seen: HERE },
+    ];
+    for failure in refusals.map(Failure::from) {
+        let mut host = Host::new();
+        let mut client = host.client(plan(1, true), None);
+        let now = Instant::now();
+        assert_eq!(exit_of(&client.fail(&failure, now)), Some(Exit::from(&failure)));
+        client.logins = 1;
+        assert_eq!(wait_from(&client.fail(&failure, now), now), Some(REFUSAL_WAIT));
+    }
 }
 
 #[test]
