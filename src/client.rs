@@ -20,7 +20,8 @@
 //! | | this host gets an address | shorten the wait, unless it follows a refusal | waiting |
 //! | ending | no script runs any more | remove the tunnel | the end |
 //!
-//! *Failed* is waiting with `-l`, unless it is of no use to try again, and ending otherwise. SIGHUP starts again from
+//! *Failed* is waiting with `-l`, unless it is of no use to try again, and ending otherwise. After a login that failed
+//! but was not refused, the next address of the server is tried first. SIGHUP starts again from
 //! connecting, too; in resolving the login is about to come anyway. In all phases without a connection SIGTERM leads to
 //! ending.
 //!
@@ -117,6 +118,8 @@ struct Active {
     connection: Connection,
     session: Session,
     up: Option<Up>,
+    /// The addresses to try next if the login fails at this one.
+    remaining: VecDeque<Ipv4Addr>,
 }
 
 /// A tunnel that is up.
@@ -139,6 +142,8 @@ struct Leaving {
 enum Next {
     /// An attempt that has failed.
     Failure(Failure),
+    /// The server's other addresses, after a login that has failed at one.
+    Addresses(VecDeque<Ipv4Addr>, Failure),
     /// A new login, at once.
     LogIn,
     /// The end of the program.
@@ -306,6 +311,7 @@ impl<'k> Client<'k> {
                 self.look_up(now)
             }
             Next::Failure(failure) => self.fail(&failure, now),
+            Next::Addresses(remaining, failure) => self.connect(remaining, Some(failure), now),
         }
     }
 

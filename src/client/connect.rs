@@ -63,6 +63,6 @@ impl Client<'_> {
             Err(failure) => return self.connect(connecting.remaining, Some(failure), now),
         };
         let session = Session::new(Rc::clone(&self.plan.login), connection.local(), now);
-        Phase::Session(Box::new(Active { connection, session, up: None }))
+        Phase::Session(Box::new(Active { connection, session, up: None, remaining: connecting.remaining }))
     }
 }

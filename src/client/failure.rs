@@ -72,6 +72,12 @@ impl Failure {
         matches!(self, Self::InterfaceGone | Self::NoEcho)
     }
 
+    /// Whether the login may work at another address of the server.
+    pub(super) fn is_of_one_address(&self) -> bool {
+        matches!(self, Self::Closed(_) | Self::Broken(_) | Self::Session(_))
+            && self.severity() == Severity::Passing
+    }
+
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::NoAddress { .. }

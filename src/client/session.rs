@@ -1,7 +1,9 @@
 //! A session: what the socket gives it, and what it has the client do.
 
-use std::io;
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::time::Instant;
+use std::{io, mem};
 
 use log::{debug, info};
 
@@ -30,9 +32,9 @@ impl Client<'_> {
             }
             Received::Closed => {
                 let stage = active.session.stage();
-                self.end_session(active.up, &Failure::Closed(stage), now)
+                self.end_session(*active, Failure::Closed(stage), now)
             }
-            Received::Broken(error) => self.end_session(active.up, &Failure::Broken(error), now),
+            Received::Broken(error) => self.end_session(*active, Failure::Broken(error), now),
         }
     }
 
@@ -54,12 +56,16 @@ impl Client<'_> {
                         self.look.get_or_insert(now);
                     }
                     if let Err(error) = active.send(&line) {
-                        return self.end_session(active.up, &Failure::Broken(error), now);
+                        return self.end_session(*active, Failure::Broken(error), now);
                     }
                 }
                 Action::MakeTunnel(offer) => return self.make_tunnel(active, offer, now),
-                Action::Leave(reason) => return self.leave(*active, Next::Failure(reason.into()), now),
-                Action::Close(reason) => return self.end_session(active.up, &reason.into(), now),
+                Action::Leave(reason) => {
+                    let failure = reason.into();
+                    let next = Next::Addresses(active.other_addresses(&failure), failure);
+                    return self.leave(*active, next, now);
+                }
+                Action::Close(reason) => return self.end_session(*active, reason.into(), now),
             }
         }
         Phase::Session(active)
@@ -67,6 +73,7 @@ impl Client<'_> {
 
     fn make_tunnel(&mut self, mut active: Box<Active>, offer: Offer, now: Instant) -> Phase {
         self.logins += 1;
+        active.remaining.clear();
         let local = active.connection.local();
         if let Err(error) = self.tunnel.bring_up(local, &offer) {
             return self.leave(*active, Next::Failure(error.into()), now);
@@ -111,9 +118,9 @@ impl Client<'_> {
     }
 
     /// The connection is of no use any more.
-    pub(super) fn end_session(&mut self, up: Option<Up>, failure: &Failure, now: Instant) -> Phase {
-        self.run_down(up, now);
-        self.fail(failure, now)
+    pub(super) fn end_session(&mut self, mut active: Active, failure: Failure, now: Instant) -> Phase {
+        self.run_down(active.up.take(), now);
+        self.connect(active.other_addresses(&failure), Some(failure), now)
     }
 
     fn run_down(&mut self, up: Option<Up>, now: Instant) {
@@ -130,6 +137,11 @@ fn log_received(line: &str) {
 }
 
 impl Active {
+    /// The server's addresses to try after a failure at this one.
+    fn other_addresses(&mut self, failure: &Failure) -> VecDeque<Ipv4Addr> {
+        if failure.is_of_one_address() { mem::take(&mut self.remaining) } else { VecDeque::new() }
+    }
+
     fn send(&mut self, line: &ClientLine) -> io::Result<()> {
         debug!("client: {}", line.masked());
         self.connection.send(&line.line())

@@ -12,7 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::*;
 use crate::backoff;
-use crate::protocol::{GREETING_TIMEOUT, Reason, Request, Stage, TunnelType};
+use crate::protocol::{GREETING_TIMEOUT, Reason, Stage, TunnelType};
 use crate::script::{Limits, ScriptMode};
 use crate::tunnel::Carrier;
 
@@ -101,7 +101,7 @@ fn all_addresses_of_the_server_are_tried_in_their_order() {
     let server = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"+OK\r\n"));
     let mut host = Host::new();
     let mut client = host.client(plan(port, false), None);
-    let addresses = (1..=4).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
+    let addresses = (1..=3).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
     let phase = client.connect(addresses, None, Instant::now());
     assert_eq!(
         client.run_from(phase),
@@ -109,6 +109,40 @@ fn all_addresses_of_the_server_are_tried_in_their_order() {
         "a greeting without a challenge, from the third address"
     );
     server.join().unwrap().unwrap();
+}
+
+/// On Linux, 127.0.0.2 is this host, too.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_login_that_fails_at_one_address_of_the_server_is_tried_at_the_next_one() {
+    for (words, other_is_tried) in [
+        (vec![], true),
+        (b"220 mail.example ESMTP\r\n".to_vec(), true),
+        (b"-ERR go away\r\n".to_vec(), true),
+        ([GREETING, b"-ERR server busy\r\n"].concat(), true),
+        ([GREETING, b"-ERR tunnel interface sold out\r\n"].concat(), true),
+        ([GREETING, b"+OK 127.0.0.1\r\n"].concat(), true),
+        ([GREETING, b"-ERR authentication failed.\r\n"].concat(), false),
+        ([GREETING, b"-ERR unsupported tunnel type\r\n"].concat(), false),
+        ([GREETING, b"+OK 192.0.2.9 192.0.2.2\r\n"].concat(), false),
+        ([GREETING, OFFER].concat(), false),
+    ] {
+        let (listener, port) = listen();
+        let other = Ipv4Addr::new(127, 0, 0, 2);
+        let mut host = Host::new();
+        let mut client = host.client(plan(port, true), None);
+        let now = Instant::now();
+        let phase = client.connect([HERE, other].into(), None, now);
+        let mut server = listener.accept().unwrap().0;
+        let mut phase = step(&mut client, phase, now);
+        server.write_all(&words).unwrap();
+        drop(server);
+        while matches!(phase, Phase::Session(_) | Phase::Leaving(_)) {
+            phase = step(&mut client, phase, now);
+        }
+        let words = String::from_utf8_lossy(&words);
+        assert_eq!(matches!(phase, Phase::Connecting(_)), other_is_tried, "{words}: {}", phase.state());
+    }
 }
 
 #[test]
@@ -400,24 +434,20 @@ fn a_tunnel_that_never_answers_is_kept() {
 #[test]
 fn once_a_tunnel_has_held_for_a_minute_the_next_wait_is_a_short_one() {
     for (held, short) in [(just_before(HELD), false), (HELD, true)] {
+        let (listener, port) = listen();
         let mut host = Host::new();
-        let mut client = host.client(plan(1, true), None);
+        let mut client = host.client(plan(port, true), None);
         for _ in 0..5 {
             client.backoff.next_wait();
         }
         let since = Instant::now();
-        let phase = client.end_session(Some(up(since)), &Failure::Closed(Stage::Up), since + held);
+        let (Phase::Session(active), _) = tunneled(&mut client, &listener, since) else {
+            panic!("a session")
+        };
+        let phase = client.end_session(*active, Failure::Closed(Stage::Up), since + held);
         let wait = wait_from(&phase, since + held).unwrap();
         assert_eq!(wait < 2 * backoff::FIRST, short, "{wait:?} after {held:?}");
     }
-}
-
-fn up(since: Instant) -> Up {
-    let tunnel_type = TunnelType::TunnelOnly;
-    let words = [HERE.to_string(), HERE.to_string()];
-    let (offer, _) = Offer::read(&words, Request { tunnel_type, udp: false, local: HERE }).unwrap();
-    let parameters = Parameters::new(&settings(), tunnel_type, HERE, &offer, &gif0());
-    Up { since, parameters, offer, echo: Echo::new(Duration::from_mins(1), since) }
 }
 
 fn gif0() -> InterfaceName {

@@ -69,7 +69,7 @@ impl Client<'_> {
     fn look_at_tunnel(&mut self, active: Box<Active>, now: Instant) -> Phase {
         let local = active.connection.local();
         if !self.tunnel.host_has(local) {
-            return self.end_session(active.up, &Failure::AddressGone(local), now);
+            return self.end_session(*active, Failure::AddressGone(local), now);
         }
         if active.up.is_some() && !self.tunnel.look(now) {
             return self.leave(*active, Next::Failure(Failure::InterfaceGone), now);
