@@ -8,7 +8,8 @@
 //! | phase | event | what is done | next phase |
 //! | --- | --- | --- | --- |
 //! | resolving | addresses found | connect to the first | connecting |
-//! | | no address | | *failed* |
+//! | | no address, or 30 s are over | | *failed* |
+//! | | SIGHUP, or this host gets an address | look up the server again | resolving |
 //! | connecting | connected | begin a session | session |
 //! | | refused, or 30 s are over | connect to the next address, if there is one | connecting, or *failed* |
 //! | session | a tunnel is offered | make or change the tunnel, run `up`, ping | session |
@@ -17,13 +18,12 @@
 //! | | SIGHUP, SIGTERM | send `quit`, run `down` | leaving |
 //! | leaving | the server closes, or 2 s are over | | as decided: resolving, *failed* or ending |
 //! | waiting | the wait is over, or SIGHUP | look up the server | resolving |
-//! | | this host gets an address | shorten the wait, unless it follows a refusal | waiting |
+//! | | this host gets an address | shorten the wait if the address may help | waiting |
 //! | ending | no script runs any more | remove the tunnel | the end |
 //!
 //! *Failed* is waiting with `-l`, unless it is of no use to try again, and ending otherwise. After a login that failed
 //! but was not refused, the next address of the server is tried first. SIGHUP starts again from
-//! connecting, too; in resolving the login is about to come anyway. In all phases without a connection SIGTERM leads to
-//! ending.
+//! connecting, too. In all phases without a connection SIGTERM leads to ending.
 //!
 //! After `quit` the client waits for the server to close: KAME's server answers `quit` first, then removes its end of
 //! the tunnel, then closes. A login in between would find the old tunnel in the way of the new one.
@@ -61,7 +61,7 @@ use log::{error, info};
 use crate::backoff::Backoff;
 use crate::echo::Echo;
 use crate::exit::Exit;
-use crate::lookup::Lookup;
+use crate::lookup::{Lookup, Resolver};
 use crate::protocol::{Login, Offer, Session};
 use crate::script::{Parameters, Runner};
 use crate::signals::{Signal, Signals};
@@ -101,7 +101,7 @@ enum Phase {
     /// `quit` has been sent: the server is to close the connection.
     Leaving(Box<Leaving>),
     /// Waiting for the next attempt.
-    Waiting { until: Instant, severity: Severity },
+    Waiting { until: Instant, address_may_help: bool },
     /// Waiting for the script alone, before the program ends.
     Ending(Exit),
 }
@@ -161,6 +161,9 @@ pub struct Client<'k> {
     /// When to look at this host's address and the interface. Until then, no routing messages are read.
     look: Option<Instant>,
     backoff: Backoff,
+    resolver: Resolver,
+    /// When a new address of this host last began an attempt, or is to begin one.
+    hurried: Option<Instant>,
     /// The state that was seen last, and since when.
     state: &'static str,
     since: SystemTime,
@@ -185,6 +188,8 @@ impl<'k> Client<'k> {
             routes,
             look: None,
             backoff: Backoff::default(),
+            resolver: Resolver::default(),
+            hurried: None,
             state: "",
             since: SystemTime::now(),
             logins: 0,
@@ -259,7 +264,8 @@ impl<'k> Client<'k> {
             Phase::Session(active) => self.handle_session_timer(active, now),
             Phase::Leaving(leaving) => self.go_on(leaving.next, now),
             Phase::Waiting { .. } => self.look_up(now),
-            Phase::Resolving(_) | Phase::Ending(_) => phase,
+            Phase::Resolving(_) => self.fail(&self.no_address(ErrorKind::TimedOut.into()), now),
+            Phase::Ending(_) => phase,
         }
     }
 
@@ -285,8 +291,8 @@ impl<'k> Client<'k> {
 
     fn log_in_again(&mut self, phase: Phase, now: Instant) -> Phase {
         match &phase {
-            // The login is about to come, or none any more.
-            Phase::Resolving(_) | Phase::Ending(_) => return phase,
+            Phase::Ending(_) => return phase,
+            Phase::Resolving(_) if self.resolver.is_full() => return phase,
             Phase::Leaving(leaving) if matches!(leaving.next, Next::Stop) => return phase,
             _ => info!("SIGHUP: logging in again"),
         }
@@ -329,7 +335,7 @@ impl<'k> Client<'k> {
         }
         let wait = if severity == Severity::Refusal { REFUSAL_WAIT } else { self.backoff.next_wait() };
         info!("trying again in {:.1} s", wait.as_secs_f64());
-        Phase::Waiting { until: now + wait, severity }
+        Phase::Waiting { until: now + wait, address_may_help: failure.is_of_this_host() }
     }
 }
 
@@ -343,8 +349,9 @@ impl Phase {
                 [active.session.timer(), echo].into_iter().flatten().min()
             }
             Self::Leaving(leaving) => Some(leaving.until),
+            Self::Resolving(lookup) => Some(lookup.deadline()),
             Self::Waiting { until, .. } => Some(*until),
-            Self::Resolving(_) | Self::Ending(_) => None,
+            Self::Ending(_) => None,
         }
     }
 

@@ -4,31 +4,75 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long a look-up may take.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+/// How many threads may be looking up at a time. One that has been given up cannot be interrupted, and is left behind.
+pub(crate) const MOST_THREADS: usize = 4;
+
+/// What is asked for the IPv4 addresses of a name.
+type Resolve = fn(&str) -> io::Result<Vec<Ipv4Addr>>;
+
+/// Starts look-ups.
+pub(crate) struct Resolver {
+    resolve: Resolve,
+    /// Each thread has another reference.
+    threads: Arc<()>,
+}
+
+impl Default for Resolver {
+    /// Asks the system.
+    fn default() -> Self {
+        Self::new(addresses_of)
+    }
+}
+
+impl Resolver {
+    pub(crate) fn new(resolve: Resolve) -> Self {
+        Self { resolve, threads: Arc::default() }
+    }
+
+    /// Whether no more threads may be started.
+    pub(crate) fn is_full(&self) -> bool {
+        Arc::strong_count(&self.threads) > MOST_THREADS
+    }
+
+    /// Starts to look for the IPv4 addresses of `server`.
+    pub(crate) fn start(&self, server: &str, now: Instant) -> io::Result<Lookup> {
+        if self.is_full() {
+            return Err(io::Error::other(format!("the last {MOST_THREADS} look-ups have not ended")));
+        }
+        let (done, closed_at_end) = UnixStream::pair()?;
+        let (server, resolve, counted) = (server.to_owned(), self.resolve, Arc::clone(&self.threads));
+        let thread = thread::Builder::new().name("lookup".to_owned()).spawn(move || {
+            let addresses = resolve(&server);
+            drop((counted, closed_at_end));
+            addresses
+        })?;
+        Ok(Lookup { done, thread, deadline: now + LIMIT })
+    }
+}
 
 /// A look-up that is under way in a thread of its own.
 pub(crate) struct Lookup {
     /// Closed by the thread when it is done.
     done: UnixStream,
     thread: JoinHandle<io::Result<Vec<Ipv4Addr>>>,
+    deadline: Instant,
 }
 
 impl Lookup {
-    /// Starts to look for the IPv4 addresses of `server`.
-    pub(crate) fn start(server: &str) -> io::Result<Self> {
-        let (done, closed_at_end) = UnixStream::pair()?;
-        let server = server.to_owned();
-        let thread = thread::Builder::new().name("lookup".to_owned()).spawn(move || {
-            let addresses = addresses_of(&server);
-            drop(closed_at_end);
-            addresses
-        })?;
-        Ok(Self { done, thread })
-    }
-
     /// To poll for reading: it is ready when the look-up is done.
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.done.as_fd()
+    }
+
+    /// When to give up.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// The addresses, in the resolver's order. Blocks until the look-up is done.
@@ -56,20 +100,24 @@ fn addresses_of(server: &str) -> io::Result<Vec<Ipv4Addr>> {
 mod tests {
     use super::*;
 
+    fn look_up(server: &str) -> io::Result<Vec<Ipv4Addr>> {
+        Resolver::default().start(server, Instant::now()).unwrap().finish()
+    }
+
     #[test]
     fn an_address_needs_no_name_service() {
-        assert_eq!(Lookup::start("192.0.2.1").unwrap().finish().unwrap(), [Ipv4Addr::new(192, 0, 2, 1)]);
+        assert_eq!(look_up("192.0.2.1").unwrap(), [Ipv4Addr::new(192, 0, 2, 1)]);
     }
 
     #[test]
     fn a_server_without_an_ipv4_address_is_an_error() {
-        let error = Lookup::start("2001:db8::1").unwrap().finish().unwrap_err();
+        let error = look_up("2001:db8::1").unwrap_err();
         assert_eq!(error.to_string(), "it has no IPv4 address");
     }
 
     /// No name server is asked for a name that cannot be one.
     #[test]
     fn a_name_that_cannot_exist_is_an_error() {
-        assert!(Lookup::start("broker..invalid").unwrap().finish().is_err());
+        assert!(look_up("broker..invalid").is_err());
     }
 }

@@ -10,19 +10,18 @@ use log::info;
 
 use super::connection::Attempt;
 use super::{Active, CONNECT_TIMEOUT, Client, Connecting, Failure, Phase};
-use crate::lookup::Lookup;
 use crate::protocol::Session;
 
 impl Client<'_> {
     /// Looks up the server's name: again for each attempt, since the server may have moved.
     pub(super) fn look_up(&mut self, now: Instant) -> Phase {
-        match Lookup::start(&self.plan.tunnel.server) {
+        match self.resolver.start(&self.plan.tunnel.server, now) {
             Ok(lookup) => Phase::Resolving(lookup),
             Err(error) => self.fail(&self.no_address(error), now),
         }
     }
 
-    fn no_address(&self, source: io::Error) -> Failure {
+    pub(super) fn no_address(&self, source: io::Error) -> Failure {
         Failure::NoAddress { server: self.plan.tunnel.server.clone(), source }
     }
 

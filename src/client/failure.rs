@@ -78,6 +78,19 @@ impl Failure {
             && self.severity() == Severity::Passing
     }
 
+    /// Whether a new IPv4 address of this host may help.
+    pub(super) fn is_of_this_host(&self) -> bool {
+        use tunnel::Error;
+        matches!(
+            self,
+            Self::NoAddress { .. }
+                | Self::NoConnection { .. }
+                | Self::AddressGone(_)
+                | Self::Session(Reason::BehindNat { .. })
+                | Self::Tunnel(Error::AddressGone(_) | Error::NoRoute(_))
+        )
+    }
+
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::NoAddress { .. }

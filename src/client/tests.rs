@@ -1,7 +1,7 @@
 //! What the loop decides, one step at a time: sockets are real, time is virtual.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
 
 use ffi::errno::Errno;
 use ffi::name::InterfaceName;
@@ -11,10 +11,10 @@ use harness::Routes;
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::*;
-use crate::backoff;
 use crate::protocol::{GREETING_TIMEOUT, Reason, Stage, TunnelType};
 use crate::script::{Limits, ScriptMode};
-use crate::tunnel::Carrier;
+use crate::tunnel::{self, Carrier};
+use crate::{backoff, lookup};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const GREETING: &[u8] = b"+OK 0123 hello\r\n";
@@ -273,20 +273,120 @@ fn a_tunnel_that_the_kernel_refuses_is_never_pinged() {
     assert!(sent.starts_with("tunnel me ") && sent.ends_with(" tunnelonly\r\nquit\r\n"), "{sent}");
 }
 
+/// A client whose name service never answers.
+fn hanging<'k>(host: &'k mut Host, reconnect: bool, routes: Option<RouteSocket>) -> Client<'k> {
+    let mut client = host.client(plan(1, reconnect), routes);
+    client.resolver = Resolver::new(|_| {
+        loop {
+            std::thread::park();
+        }
+    });
+    client
+}
+
+fn lookup_deadline(phase: &Phase, now: Instant) -> Option<Duration> {
+    match phase {
+        Phase::Resolving(lookup) => Some(lookup.deadline() - now),
+        _ => None,
+    }
+}
+
 #[test]
-fn a_new_address_of_this_host_ends_a_wait_but_not_one_after_a_refusal() {
+fn a_look_up_that_hangs_is_given_up_after_thirty_seconds() {
     let now = Instant::now();
-    for (severity, expected) in [(Severity::Passing, backoff::FIRST), (Severity::Refusal, REFUSAL_WAIT)] {
+    for (reconnect, expected) in [(false, Some(Exit::NoHost)), (true, None)] {
+        let mut host = Host::new();
+        let mut client = hanging(&mut host, reconnect, None);
+        let phase = client.look_up(now);
+        let phase = client.handle_timer(phase, now + just_before(lookup::LIMIT));
+        assert_eq!(phase.state(), "looking up the server");
+        let phase = client.handle_timer(phase, now + lookup::LIMIT);
+        assert_eq!(exit_of(&phase), expected);
+        assert_eq!(wait_from(&phase, now + lookup::LIMIT).is_some(), reconnect);
+    }
+    let mut host = Host::new();
+    let failure = hanging(&mut host, false, None).no_address(ErrorKind::TimedOut.into());
+    let line = "cannot find the address of 127.0.0.1: timed out; check the name, and the name service";
+    assert_eq!(failure.report(), line);
+}
+
+#[test]
+fn a_sighup_begins_a_look_up_again_but_few_hang_at_a_time() {
+    let mut host = Host::new();
+    let mut client = hanging(&mut host, true, None);
+    let mut now = Instant::now();
+    let mut phase = client.look_up(now);
+    for _ in 1..lookup::MOST_THREADS {
+        now += Duration::from_secs(1);
+        phase = client.log_in_again(phase, now);
+        assert_eq!(lookup_deadline(&phase, now), Some(lookup::LIMIT));
+    }
+    let later = now + Duration::from_secs(1);
+    phase = client.log_in_again(phase, later);
+    assert_eq!(lookup_deadline(&phase, now), Some(lookup::LIMIT), "it goes on");
+    // They hang for ever, so that no other attempt can begin.
+    phase = client.handle_timer(phase, now + lookup::LIMIT);
+    phase = client.handle_timer(phase, now + 2 * lookup::LIMIT);
+    assert!(wait_from(&phase, now + 2 * lookup::LIMIT).is_some());
+    assert_eq!(exit_of(&client.stop(phase, now)), Some(Exit::Ok));
+}
+
+#[test]
+fn a_new_address_of_this_host_ends_a_wait_only_if_it_may_help() {
+    let now = Instant::now();
+    let peer = SocketAddrV4::new(HERE, 1);
+    for (failure, helps) in [
+        (Failure::NoAddress { server: String::new(), source: ErrorKind::TimedOut.into() }, true),
+        (Failure::NoConnection { peer, source: ErrorKind::HostUnreachable.into() }, true),
+        (Failure::AddressGone(HERE), true),
+        (Reason::BehindNat { local: HERE, seen: HERE }.into(), true),
+        (tunnel::Error::AddressGone(peer).into(), true),
+        (Reason::LoginRefused { text: String::new(), udp: false }.into(), false),
+        (Reason::NoTunnelFree(String::new()).into(), false),
+        (Failure::Closed(Stage::Login), false),
+    ] {
         let (kernel, routes) = Routes::pair();
         let mut host = Host::new();
         let mut client = host.client(plan(1, true), Some(routes));
+        client.logins = 1;
+        for _ in 0..9 {
+            client.backoff.next_wait();
+        }
+        let phase = client.fail(&failure, now);
+        let until = phase.timer().unwrap();
         kernel.report(AddressChange::Added(HERE));
-        let phase = step(&mut client, Phase::Waiting { until: now + REFUSAL_WAIT, severity }, now);
-        let later = now + ADDRESS_GRACE;
-        let phase = client.handle(phase, &[], later);
-        let waited = wait_from(&phase, later).unwrap();
-        assert_eq!(waited, expected.min(REFUSAL_WAIT.saturating_sub(ADDRESS_GRACE)));
+        let phase = step(&mut client, phase, now);
+        let looked = now + ADDRESS_GRACE;
+        let phase = client.handle(phase, &[], looked);
+        let expected = if helps { looked + backoff::FIRST } else { until };
+        assert_eq!(phase.timer(), Some(expected), "{failure:?}");
     }
+}
+
+#[test]
+fn many_new_addresses_begin_one_attempt_in_thirty_seconds() {
+    let (kernel, routes) = Routes::pair();
+    let mut host = Host::new();
+    let mut client = hanging(&mut host, true, Some(routes));
+    let start = Instant::now();
+    // The first ends a wait.
+    let mut phase = Phase::Waiting { until: start + REFUSAL_WAIT, address_may_help: true };
+    kernel.report(AddressChange::Added(HERE));
+    phase = client.look(phase, start);
+    assert_eq!(wait_from(&phase, start), Some(backoff::FIRST));
+    phase = client.handle_timer(phase, start + backoff::FIRST);
+    let begun = phase.timer();
+    for (seconds, begins_again) in [(2, false), (29, false), (30, true)] {
+        let now = start + Duration::from_secs(seconds);
+        kernel.report(AddressChange::Added(HERE));
+        phase = client.look(phase, now);
+        assert_eq!(phase.timer() != begun, begins_again, "after {seconds} s");
+    }
+    // One that comes too early is not forgotten.
+    phase = Phase::Waiting { until: start + REFUSAL_WAIT, address_may_help: true };
+    kernel.report(AddressChange::Added(HERE));
+    phase = client.look(phase, start + Duration::from_secs(40));
+    assert_eq!(wait_from(&phase, start), Some(Duration::from_mins(1) + backoff::FIRST));
 }
 
 #[test]

@@ -17,11 +17,11 @@ use crate::protocol::{Announcement, PING_INTERVAL};
 use crate::report::chain;
 use crate::tunnel::Carrier;
 
-use super::Severity;
-
 /// How long after a routing message the kernel is asked. A DHCP client that starts again removes an address only to set
 /// it again.
 pub const ADDRESS_GRACE: Duration = Duration::from_secs(2);
+/// The time between two attempts that new addresses of this host begin.
+pub(super) const ADDRESS_INTERVAL: Duration = Duration::from_secs(30);
 /// The time between two echo requests that keep a NAT's mapping open. Many NATs forget a UDP mapping after 30 s; one
 /// that is forgotten cuts the tunnel off until the next packet from this side. Two thirds of that leave room for a late
 /// timer.
@@ -45,9 +45,23 @@ impl Client<'_> {
         let new_address = self.read_routes();
         match phase {
             Phase::Session(active) => self.look_at_tunnel(active, now),
-            // It may be the address that the attempt lacked.
-            Phase::Waiting { until, severity: Severity::Passing } if new_address => {
-                Phase::Waiting { until: until.min(now + backoff::FIRST), severity: Severity::Passing }
+            phase if new_address => self.hurry(phase, now),
+            phase => phase,
+        }
+    }
+
+    /// This host has a new address, which may be the one that an attempt lacked. It begins an attempt, but only one in
+    /// [`ADDRESS_INTERVAL`]: a script may add many addresses.
+    fn hurry(&mut self, phase: Phase, now: Instant) -> Phase {
+        let allowed = self.hurried.map_or(now, |last| now.max(last + ADDRESS_INTERVAL));
+        match phase {
+            Phase::Waiting { until, address_may_help: true } if allowed + backoff::FIRST < until => {
+                self.hurried = Some(allowed);
+                Phase::Waiting { until: allowed + backoff::FIRST, address_may_help: true }
+            }
+            Phase::Resolving(_) if allowed == now && !self.resolver.is_full() => {
+                self.hurried = Some(now);
+                self.look_up(now)
             }
             phase => phase,
         }
