@@ -35,8 +35,8 @@
 //! | share | for |
 //! | --- | --- |
 //! | 0 to 2 s | the server, to close after `quit` ([`QUIT_TIMEOUT`]) |
-//! | 0 to 2 s | a run of the script that is under way; it gets SIGTERM after 1.5 s, SIGKILL after 2 s |
-//! | then to 4 s | `down`, which may have waited for that run; it gets SIGTERM after 3.5 s, SIGKILL after 4 s |
+//! | 0 to 2 s | an `up` that is under way; it gets SIGTERM after 1.5 s, SIGKILL after 2 s |
+//! | to 4 s | `down`, after such an `up` or from the start; it gets SIGTERM after 3.5 s, SIGKILL after 4 s |
 //! | 4 to 5 s | the kernel, to remove the tunnel, and a slow host |
 //!
 //! `down` starts when `quit` is sent, so that a server that never closes costs it nothing.

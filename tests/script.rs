@@ -225,6 +225,20 @@ fn in_a_hurry_both_runs_end_within_five_seconds() {
 }
 
 #[test]
+fn in_a_hurry_a_down_that_is_under_way_has_the_time_of_both_runs() {
+    for (event, left) in [(Event::Up, 1500), (Event::Down, 3500)] {
+        let script = Script::new("while :; do sleep 0.05; done");
+        let mut runner = script.runner(Limits::default());
+        let now = Instant::now();
+        runner.run(event, &parameters(), now);
+        for later in [0, 1000] {
+            runner.hurry(now + Duration::from_millis(later));
+            assert_eq!(runner.timer(), Some(now + Duration::from_millis(left)), "{event:?}");
+        }
+    }
+}
+
+#[test]
 fn in_a_hurry_no_up_starts_any_more_and_the_last_down_has_its_time() {
     let body = r#"
         echo "begin $1" >>"$folder/order"

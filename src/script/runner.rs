@@ -39,7 +39,7 @@ impl Default for Limits {
 }
 
 // The script's shares of the five seconds of a shutdown, which src/client.rs gives out.
-/// How long a run that is under way may still take before it is sent SIGTERM.
+/// How long an `up` that is under way may still take before it is sent SIGTERM. A `down` is the last run.
 const HURRIED_RUN: Duration = Duration::from_millis(1500);
 /// When the last run is sent SIGTERM, counted from the begin of the shutdown.
 const HURRIED_END: Duration = Duration::from_millis(3500);
@@ -101,7 +101,8 @@ impl Runner {
         self.limits.grace = HURRIED_GRACE;
         self.end_by = Some(now + HURRIED_END);
         if let Some(running) = &mut self.running {
-            running.deadline = running.deadline.min(now + HURRIED_RUN);
+            let left = if running.event == Event::Up { HURRIED_RUN } else { HURRIED_END };
+            running.deadline = running.deadline.min(now + left);
         }
     }
 
