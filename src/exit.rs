@@ -1,7 +1,5 @@
 //! Exit statuses, after sysexits(3), and which error has which.
 
-use std::process::ExitCode;
-
 use crate::client::Failure;
 use crate::daemon::DaemonError;
 use crate::password::PasswordError;
@@ -65,12 +63,6 @@ impl Exit {
     /// The table as lines of text.
     pub fn listing() -> String {
         Self::TABLE.iter().map(|(exit, meaning)| format!("  {:<3} {meaning}\n", exit.code())).collect()
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
     }
 }
 
