@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 /// What a signal asks for.
@@ -56,12 +57,16 @@ impl<S: Copy> Signals<S> {
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         let mut signals = Self { woken, flags: Vec::new() };
+        let mut unblocked = SigSet::empty();
         for &(number, signal) in watched {
+            unblocked.add(number.try_into()?);
             let flag = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(number, Arc::clone(&flag))?;
             signal_hook::low_level::pipe::register(number, wake.try_clone()?)?;
             signals.flags.push((signal, flag));
         }
+        // The process may have inherited a mask that blocks them. A thread or child has the mask of its parent.
+        unblocked.thread_unblock()?;
         Ok(signals)
     }
 

@@ -14,6 +14,8 @@ use dtcpclient::protocol::{Offer, Request, TunnelType};
 use dtcpclient::script::{self, Event, Limits, Parameters, Runner, ScriptError, ScriptMode};
 use dtcpclient::tunnel::{Carrier, Settings};
 use ffi::name::InterfaceName;
+#[cfg(target_os = "linux")]
+use nix::sys::signal::{SigSet, SigmaskHow};
 use tempfile::TempDir;
 
 /// How long a test waits for what must happen.
@@ -144,6 +146,18 @@ fn the_script_gets_nine_arguments_and_the_same_as_variables() {
     for value in ["interface=gif0", "mtu=1280", "proto=ip", "me6=2001:db8::2", "PATH=/sbin:/bin"] {
         assert!(environment.contains(value), "{value}: {environment}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_signal_is_blocked_in_the_script() {
+    let script = Script::new(r#"grep SigBlk: /proc/self/status >"$folder/mask""#);
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap();
+    let mut runner = script.runner(Limits::default());
+    runner.run(Event::Up, &parameters(), Instant::now());
+    before.thread_set_mask().unwrap();
+    run_until(&mut runner, Runner::is_idle);
+    assert_eq!(script.file("mask"), "SigBlk:\t0000000000000000\n");
 }
 
 #[test]

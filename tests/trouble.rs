@@ -232,6 +232,22 @@ fn a_mute_server_does_not_keep_the_program_from_ending() {
     assert!(output.contains("ifconfig gif0 destroy"), "{output}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn signals_that_the_parent_blocks_are_not_missed() {
+    let folder = Folder::new();
+    let client = client(&folder, mute_server(), &[]);
+    let mut command = Command::new("env");
+    command.arg("--block-signal").arg(client.get_program()).args(client.get_args());
+    let mut client = Process::start(command);
+    client.wait_for("made gif0");
+    client.signal(Signal::SIGHUP);
+    client.wait_for("updated gif0");
+    client.signal(Signal::SIGTERM);
+    let (status, output) = client.wait(DEADLINE);
+    assert_eq!(status.code(), Some(0), "{output}");
+}
+
 #[test]
 fn a_second_daemon_on_the_same_pid_file_is_refused() {
     let folder = Folder::new();
