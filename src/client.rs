@@ -41,6 +41,7 @@
 //!
 //! `down` starts when `quit` is sent, so that a server that never closes costs it nothing.
 
+mod clocks;
 mod connect;
 mod connection;
 mod failure;
@@ -66,6 +67,7 @@ use crate::protocol::{Login, Offer, Session};
 use crate::script::{Parameters, Runner};
 use crate::signals::{Signal, Signals};
 use crate::tunnel::{Settings, Tunnel};
+use clocks::Clocks;
 use connection::{Attempt, Connection};
 pub use failure::{Failure, Severity};
 use wait::Source;
@@ -162,6 +164,7 @@ pub struct Client<'k> {
     look: Option<Instant>,
     backoff: Backoff,
     resolver: Resolver,
+    clocks: Clocks,
     /// When a new address of this host last began an attempt, or is to begin one.
     hurried: Option<Instant>,
     /// The state that was seen last, and since when.
@@ -189,6 +192,7 @@ impl<'k> Client<'k> {
             look: None,
             backoff: Backoff::default(),
             resolver: Resolver::default(),
+            clocks: Clocks::new(SystemTime::now(), Instant::now()),
             hurried: None,
             state: "",
             since: SystemTime::now(),
@@ -210,7 +214,11 @@ impl<'k> Client<'k> {
                 _ => {}
             }
             match self.wait(&phase) {
-                Ok(ready) => phase = self.handle(phase, &ready, Instant::now()),
+                Ok(ready) => {
+                    let now = Instant::now();
+                    self.look_at_clocks(&mut phase, SystemTime::now(), now);
+                    phase = self.handle(phase, &ready, now);
+                }
                 Err(errno) => {
                     error!("cannot wait for events: {errno}");
                     break Exit::OsError;
@@ -219,6 +227,15 @@ impl<'k> Client<'k> {
         };
         self.tunnel.take_down();
         exit
+    }
+
+    /// After a suspend the server, or a NAT, may have forgotten the connection: a ping shows it, sooner than its time.
+    fn look_at_clocks(&mut self, phase: &mut Phase, wall: SystemTime, now: Instant) {
+        if self.clocks.differ(wall, now)
+            && let Phase::Session(active) = phase
+        {
+            active.session.ping_early(now);
+        }
     }
 
     /// Remembers since when the state is what it is.

@@ -474,6 +474,28 @@ fn an_address_that_is_lost_without_a_message_is_missed_with_the_next_ping() {
 }
 
 #[test]
+fn after_a_suspend_the_server_is_pinged_at_once() {
+    for (suspended, pings) in [(Duration::ZERO, 1), (Duration::from_hours(1), 2)] {
+        let (listener, port) = listen();
+        let mut host = Host::new();
+        let mut client = host.client(plan(port, false), None);
+        let (wall, now) = (SystemTime::now(), Instant::now());
+        client.clocks = Clocks::new(wall, now);
+        let (phase, mut server) = tunneled(&mut client, &listener, now);
+        server.write_all(b"+OK pong\r\n").unwrap();
+        let mut phase = step(&mut client, phase, now);
+        let later = Duration::from_secs(5);
+        client.look_at_clocks(&mut phase, wall + suspended + later, now + later);
+        // The first time, it is an echo request that is due.
+        let phase = client.handle(phase, &[], now + later);
+        drop(client.handle(phase, &[], now + later));
+        let mut sent = String::new();
+        server.read_to_string(&mut sent).unwrap();
+        assert_eq!(sent.matches("ping").count(), pings, "{sent}");
+    }
+}
+
+#[test]
 fn an_interface_that_is_set_down_is_set_up_again_but_not_more_than_once_a_minute() {
     let (listener, port) = listen();
     let mut host = Host::new();

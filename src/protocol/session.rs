@@ -209,6 +209,13 @@ impl Session {
         actions
     }
 
+    /// Makes the next ping due, once the tunnel is up.
+    pub fn ping_early(&mut self, now: Instant) {
+        if self.state == State::Up && self.ping_sent.is_none() {
+            self.deadline = Some(now);
+        }
+    }
+
     /// The caller says `quit`: nothing is sent or expected any more.
     pub fn leave(&mut self) {
         self.enter_untimed(State::Leaving);

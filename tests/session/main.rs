@@ -70,6 +70,20 @@ fn each_stage_has_its_time_limit() {
 }
 
 #[test]
+fn a_ping_can_be_sent_early_but_not_before_the_last_one_is_answered() {
+    let pings = |world: &World| world.times_of(|seen| *seen == Seen::Sent("ping".to_owned())).len();
+    let mut world = World::new(login(), Server { fault: Fault::MuteBeforeGreeting, ..Server::default() });
+    for (line, expected) in
+        [("", 0), ("+OK 0123 hello\r\n", 0), ("+OK 192.0.2.1 192.0.2.2\r\n", 1), ("+OK pong\r\n", 2)]
+    {
+        world.hear(line.as_bytes());
+        world.ping_early();
+        world.run_for(SECOND);
+        assert_eq!(pings(&world), expected, "after {line}");
+    }
+}
+
+#[test]
 fn whenever_the_server_falls_silent_the_session_knows_within_two_minutes() {
     for silent_from in (0..HOUR.as_secs()).step_by(7).map(Duration::from_secs) {
         let silent_from = silent_from + SECOND;

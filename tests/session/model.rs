@@ -146,6 +146,10 @@ impl World {
         self.carry_out(actions);
     }
 
+    pub(crate) fn ping_early(&mut self) {
+        self.session.ping_early(self.now);
+    }
+
     pub(crate) fn seen(&self) -> &[(Duration, Seen)] {
         &self.seen
     }
