@@ -144,6 +144,7 @@ impl From<&tunnel::Error> for Exit {
             | Error::PortInUse(_)
             | Error::AddressGone(_)
             | Error::PairInUse(..)
+            | Error::InnerInUse(..)
             | Error::NoRoute(_)
             | Error::Refused { .. } => Self::OsError,
         }

@@ -385,6 +385,18 @@ fn a_port_or_a_pair_that_is_taken_is_named() {
 }
 
 #[test]
+fn an_inner_address_that_another_interface_has_is_named() {
+    let complaints = (1..=MANY).filter_map(|n| {
+        let (mut kernel, _) = rehearsal();
+        kernel.fail_call(n, Errno::EEXIST);
+        make_and_forget(&mut kernel, GIF, &numbered()).err()
+    });
+    let inner = numbered().inner.expect("a numbered offer").local;
+    let line = format!("another interface has the inner address {inner}, wanted for gif0");
+    assert_eq!(complaints.filter(|error| error.to_string().starts_with(&line)).count(), 1);
+}
+
+#[test]
 fn without_the_privilege_it_is_said_before_anyone_logs_in() {
     for carrier in [GIF, UDP] {
         let check = |mut kernel: Rehearsal| Tunnel::new(&mut kernel, settings(carrier)).check_privilege();

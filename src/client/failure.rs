@@ -130,6 +130,7 @@ fn severity_of_tunnel(error: &tunnel::Error) -> Severity {
         Error::PortInUse(_)
         | Error::AddressGone(_)
         | Error::PairInUse(..)
+        | Error::InnerInUse(..)
         | Error::NoRoute(_)
         | Error::Refused { .. } => Severity::Passing,
         Error::NotPermitted(..)

@@ -100,6 +100,11 @@ pub enum Error {
     /// Another gif has the same outer addresses.
     #[error("another gif has the outer addresses {1}, wanted for {0}: find it with ifconfig and destroy it")]
     PairInUse(InterfaceName, Ends<Ipv4Addr>),
+    /// Another interface has the inner address.
+    #[error(
+        "another interface has the inner address {1}, wanted for {0}: find it with ifconfig and remove it"
+    )]
+    InnerInUse(InterfaceName, Ipv6Addr),
     /// There is no route to the server's end.
     #[error("no route to {}, the far end of the tunnel: check this host's IPv4 routes", .0.ip())]
     NoRoute(SocketAddrV4),
@@ -128,6 +133,9 @@ impl Error {
             (Step::Connect(remote), Errno::ENETUNREACH, _) => Self::NoRoute(remote),
             (Step::SetOuterAddresses(outer), Errno::EADDRNOTAVAIL, Some(interface)) => {
                 Self::PairInUse(interface, outer)
+            }
+            (Step::AddAddress(address), Errno::EEXIST, Some(interface)) => {
+                Self::InnerInUse(interface, address)
             }
             (step, Errno::EPERM, interface) => Self::NotPermitted(step, interface),
             (step, _, interface) => Self::Refused { step, interface, source },
