@@ -4,7 +4,9 @@ mod model;
 
 use std::time::Duration;
 
-use dtcpclient::protocol::{GREETING_TIMEOUT, OFFER_TIMEOUT, OfferError, PING_INTERVAL, Reason, TunnelType};
+use dtcpclient::protocol::{
+    Announcement, GREETING_TIMEOUT, OFFER_TIMEOUT, OfferError, PING_INTERVAL, Reason, TunnelType,
+};
 use model::{Fault, Seen, Server, World, login};
 use proptest::prelude::*;
 
