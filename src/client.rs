@@ -48,6 +48,7 @@ mod status;
 mod wait;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -239,7 +240,9 @@ impl<'k> Client<'k> {
             return phase;
         }
         match phase {
-            Phase::Connecting(connecting) => self.time_out(connecting, now),
+            Phase::Connecting(Connecting { attempt, remaining, .. }) => {
+                self.connect(remaining, Some(attempt.failure(ErrorKind::TimedOut.into())), now)
+            }
             Phase::Session(active) => self.handle_session_timer(active, now),
             Phase::Leaving(leaving) => self.go_on(leaving.next, now),
             Phase::Waiting { .. } => self.look_up(now),
@@ -264,25 +267,26 @@ impl<'k> Client<'k> {
 
     fn stop(&mut self, phase: Phase, now: Instant) -> Phase {
         self.scripts.hurry(now);
-        match phase {
-            Phase::Session(active) => self.leave(*active, Next::Stop, now),
-            Phase::Leaving(leaving) => Phase::Leaving(Box::new(Leaving { next: Next::Stop, ..*leaving })),
-            Phase::Resolving(_) | Phase::Connecting(_) | Phase::Waiting { .. } => Phase::Ending(Exit::Ok),
-            Phase::Ending(_) => phase,
-        }
+        self.interrupt(phase, Next::Stop, now)
     }
 
     fn log_in_again(&mut self, phase: Phase, now: Instant) -> Phase {
-        match phase {
+        match &phase {
             // The login is about to come, or none any more.
             Phase::Resolving(_) | Phase::Ending(_) => return phase,
-            Phase::Leaving(ref leaving) if matches!(leaving.next, Next::Stop) => return phase,
+            Phase::Leaving(leaving) if matches!(leaving.next, Next::Stop) => return phase,
             _ => info!("SIGHUP: logging in again"),
         }
+        self.interrupt(phase, Next::LogIn, now)
+    }
+
+    /// Does something else than the phase would lead to, but leaves a server first.
+    fn interrupt(&mut self, phase: Phase, next: Next, now: Instant) -> Phase {
         match phase {
-            Phase::Session(active) => self.leave(*active, Next::LogIn, now),
-            Phase::Leaving(leaving) => Phase::Leaving(Box::new(Leaving { next: Next::LogIn, ..*leaving })),
-            _ => self.go_on(Next::LogIn, now),
+            Phase::Session(active) => self.leave(*active, next, now),
+            Phase::Leaving(leaving) => Phase::Leaving(Box::new(Leaving { next, ..*leaving })),
+            Phase::Resolving(_) | Phase::Connecting(_) | Phase::Waiting { .. } => self.go_on(next, now),
+            Phase::Ending(_) => phase,
         }
     }
 

@@ -96,6 +96,7 @@ impl From<&PasswordError> for Exit {
             | PasswordError::NoTerminal { .. }
             | PasswordError::Terminal(_)
             | PasswordError::Empty
+            | PasswordError::NotUtf8
             | PasswordError::Interrupted => Self::NoInput,
             PasswordError::NotAFile(_) | PasswordError::Writable(_) | PasswordError::BadLine { .. } => {
                 Self::Config

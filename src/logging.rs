@@ -1,32 +1,41 @@
-//! The log: standard error in the foreground, syslog(3) for a daemon.
+//! The log: standard error in the foreground, syslogd(8) for a daemon.
 
-use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use nix::syslog::{Facility, LogFlags, Priority, Severity};
+use nix::libc::{EAGAIN, ENOBUFS};
+use syslog::{Facility, Formatter3164, LogFormat, Severity};
 
-/// Whether the log goes to syslog.
-static TO_SYSLOG: AtomicBool = AtomicBool::new(false);
+/// Where syslogd(8) listens, in the order of syslog(3): FreeBSD's socket for root, FreeBSD's for all users, Linux's.
+const SOCKETS: [&str; 3] = ["/var/run/logpriv", "/var/run/log", "/dev/log"];
+/// The longest message, in bytes, that RFC 3164 (4.1) allows.
+const LONGEST: usize = 1024;
+/// How many lines are kept while syslogd(8) is not running or does not read.
+const KEPT: usize = 100;
+/// The length of the formatter's timestamp, in bytes, with the space after it.
+const TIME: usize = "Jan 01 00:00:00 ".len();
 
-struct Logger;
+/// The program's only logger.
+static LOGGER: Logger = Logger { syslog: OnceLock::new() };
+
+struct Logger {
+    syslog: OnceLock<Syslog>,
+}
 
 /// Starts to log to standard error; with `debug` each line of the protocol too.
 pub fn start(debug: bool) {
     log::set_max_level(if debug { LevelFilter::Debug } else { LevelFilter::Info });
     // A second start, which only a test makes, finds the logger set.
-    let _ = log::set_logger(&Logger);
+    let _ = log::set_logger(&LOGGER);
 }
 
-/// From here on, logs to syslog (facility daemon).
+/// From here on, logs to syslogd(8) (facility daemon) with the pid of this process.
 pub fn use_syslog() {
-    // Without an ident: syslog(3) takes the program's own name.
-    #[cfg(target_os = "linux")]
-    let ident = None;
-    #[cfg(not(target_os = "linux"))]
-    let ident: Option<&str> = None;
-    let opened = nix::syslog::openlog(ident, LogFlags::LOG_PID, Facility::LOG_DAEMON);
-    TO_SYSLOG.store(opened.is_ok(), Ordering::Relaxed);
+    LOGGER.syslog.get_or_init(|| Syslog::new(SOCKETS.map(PathBuf::from).to_vec()));
 }
 
 impl Log for Logger {
@@ -38,16 +47,29 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        // A log that cannot be written is no reason to stop a tunnel.
-        if TO_SYSLOG.load(Ordering::Relaxed) {
-            let priority = Priority::new(severity(record.level()), Facility::LOG_DAEMON);
-            let _ = nix::syslog::syslog(priority, &record.args().to_string());
-        } else {
-            let _ = writeln!(std::io::stderr(), "dtcpclient: {}{}", prefix(record.level()), record.args());
+        if let Some(syslog) = self.syslog.get() {
+            return syslog.log(record.level(), &record.args().to_string());
         }
+        let line = format!("dtcpclient: {}{}\n", prefix(record.level()), record.args());
+        // One write(2) a line. A log that cannot be written is no reason to stop a tunnel.
+        let _ = io::stderr().write_all(line.as_bytes());
     }
 
-    fn flush(&self) {}
+    /// Tries again to deliver the lines that syslogd(8) has not taken yet.
+    fn flush(&self) {
+        if let Some(syslog) = self.syslog.get() {
+            syslog.deliver();
+        }
+    }
+}
+
+fn prefix(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error: ",
+        Level::Warn => "warning: ",
+        Level::Info => "",
+        Level::Debug | Level::Trace => "debug: ",
+    }
 }
 
 fn severity(level: Level) -> Severity {
@@ -59,11 +81,190 @@ fn severity(level: Level) -> Severity {
     }
 }
 
-fn prefix(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error: ",
-        Level::Warn => "warning: ",
-        Level::Info => "",
-        Level::Debug | Level::Trace => "debug: ",
+/// Logs to syslogd(8), and never waits for it.
+struct Syslog {
+    formatter: Formatter3164,
+    queue: Mutex<Queue>,
+}
+
+impl Syslog {
+    fn new(sockets: Vec<PathBuf>) -> Self {
+        let formatter = Formatter3164 {
+            facility: Facility::LOG_DAEMON,
+            hostname: None,
+            process: "dtcpclient".to_owned(),
+            pid: std::process::id(),
+        };
+        Self { formatter, queue: Mutex::new(Queue { sockets, connection: None, lines: VecDeque::new() }) }
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        let mut line = Vec::new();
+        // Writing to memory does not fail.
+        let _ = self.formatter.format(&mut line, severity(level), text);
+        // The formatter's timestamp is in UTC, and FreeBSD's syslogd(8) would take it for local time. To a message
+        // without one it adds the time of arrival.
+        if let Some(time) = line.iter().position(|&byte| byte == b'>').map(|end| end + 1) {
+            line.drain(time..time + TIME);
+        }
+        line.truncate(LONGEST);
+        let whole = line.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+        line.truncate(whole);
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.add(line);
+        queue.deliver();
+    }
+
+    fn deliver(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).deliver();
+    }
+}
+
+/// The lines that syslogd(8) has not taken yet, oldest first.
+struct Queue {
+    sockets: Vec<PathBuf>,
+    connection: Option<UnixDatagram>,
+    lines: VecDeque<Vec<u8>>,
+}
+
+impl Queue {
+    fn add(&mut self, line: Vec<u8>) {
+        if self.lines.len() == KEPT {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    fn deliver(&mut self) {
+        while let Some(line) = self.lines.pop_front() {
+            if !self.send(&line) {
+                return self.lines.push_front(line);
+            }
+        }
+    }
+
+    /// Sends a line as one datagram, and returns whether syslogd(8) has taken it.
+    fn send(&mut self, line: &[u8]) -> bool {
+        // After a restart of syslogd(8) the first attempt fails.
+        for _ in 0..2 {
+            let Some(connection) = self.connection.take().or_else(|| self.connect()) else { return false };
+            let sent = connection.send(line).map_err(|error| error.raw_os_error());
+            // EAGAIN on Linux, ENOBUFS on FreeBSD: syslogd(8) does not read, and a new connection is no better.
+            if matches!(sent, Ok(_) | Err(Some(EAGAIN | ENOBUFS))) {
+                self.connection = Some(connection);
+                return sent.is_ok();
+            }
+        }
+        false
+    }
+
+    fn connect(&self) -> Option<UnixDatagram> {
+        let connection = UnixDatagram::unbound().ok()?;
+        connection.set_nonblocking(true).ok()?;
+        self.sockets.iter().any(|path| connection.connect(path).is_ok()).then_some(connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::time::{Duration, Instant};
+    use tempfile::TempDir;
+
+    /// A directory for the socket of syslogd(8), and a log that is sent there.
+    fn log() -> (TempDir, Syslog) {
+        let directory = tempfile::tempdir().unwrap();
+        let sockets = ["priv", "log"].map(|name| directory.path().join(name));
+        let log = Syslog::new(sockets.to_vec());
+        (directory, log)
+    }
+
+    /// A syslogd that reads when it is asked to.
+    fn syslogd(directory: &TempDir) -> UnixDatagram {
+        let socket = UnixDatagram::bind(directory.path().join("log")).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket
+    }
+
+    /// Reads all that there is, as often as the log has more to deliver.
+    fn read(syslogd: &UnixDatagram, log: &Syslog) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut buffer = [0; 2 * LONGEST];
+        while let Ok(length) = syslogd.recv(&mut buffer) {
+            lines.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+            log.deliver();
+        }
+        lines
+    }
+
+    /// The lines that [`read`] gives for these texts at level info.
+    fn notices(texts: impl IntoIterator<Item = u32>) -> Vec<String> {
+        texts.into_iter().map(|text| format!("<29>dtcpclient[{}]: {text}", std::process::id())).collect()
+    }
+
+    fn log_numbers(log: &Syslog, numbers: impl IntoIterator<Item = u32>) {
+        numbers.into_iter().for_each(|number| log.log(Level::Info, &number.to_string()));
+    }
+
+    #[test]
+    fn a_line_has_facility_severity_ident_and_pid_and_no_time() {
+        let (directory, log) = log();
+        let syslogd = syslogd(&directory);
+        // Facility daemon is 3, times 8.
+        for (level, priority) in
+            [(Level::Error, 27), (Level::Warn, 28), (Level::Info, 29), (Level::Debug, 31)]
+        {
+            log.log(level, "up");
+            let line = format!("<{priority}>dtcpclient[{}]: up", std::process::id());
+            assert_eq!(read(&syslogd, &log), [line], "{level}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_two_characters() {
+        let (directory, log) = log();
+        let syslogd = syslogd(&directory);
+        for blanks in 0..4 {
+            log.log(Level::Info, &(" ".repeat(blanks) + &"\u{1f6b2}".repeat(1000)));
+            let line = read(&syslogd, &log).remove(0);
+            assert!((LONGEST - 3..=LONGEST).contains(&line.len()), "{}", line.len());
+        }
+    }
+
+    #[test]
+    fn a_restarted_syslogd_gets_the_next_line_and_what_came_meanwhile() {
+        let (directory, log) = log();
+        let first = syslogd(&directory);
+        log_numbers(&log, [1]);
+        assert_eq!(read(&first, &log), notices([1]));
+        drop(first);
+        log_numbers(&log, [2]);
+        fs::remove_file(directory.path().join("log")).unwrap();
+        let second = syslogd(&directory);
+        log_numbers(&log, [3]);
+        assert_eq!(read(&second, &log), notices([2, 3]));
+    }
+
+    #[test]
+    fn without_a_syslogd_the_last_lines_are_kept_and_delivered_in_order() {
+        let (directory, log) = log();
+        log_numbers(&log, 1..=150);
+        let syslogd = syslogd(&directory);
+        log_numbers(&log, [151]);
+        assert_eq!(read(&syslogd, &log), notices(52..=151));
+    }
+
+    #[test]
+    fn a_syslogd_that_does_not_read_blocks_nobody_and_gets_the_last_lines_later() {
+        let (directory, log) = log();
+        let syslogd = syslogd(&directory);
+        let start = Instant::now();
+        log_numbers(&log, 1..=2000);
+        assert!(start.elapsed() < Duration::from_secs(5));
+        let lines = read(&syslogd, &log);
+        let taken = u32::try_from(lines.len() - KEPT).unwrap();
+        assert!((1..1900).contains(&taken), "{taken}");
+        assert_eq!(lines, notices((1..=taken).chain(1901..=2000)));
     }
 }

@@ -65,6 +65,9 @@ pub enum PasswordError {
     /// The user typed nothing.
     #[error("no password was typed")]
     Empty,
+    /// The user typed bytes that are not UTF-8, which rpassword does not pass on.
+    #[error("the password that was typed is not UTF-8: put it into the auth file")]
+    NotUtf8,
     /// A signal came instead of a password.
     #[error("interrupted: no password was typed")]
     Interrupted,
@@ -173,7 +176,11 @@ impl<'a> Entry<'a> {
 fn ask(auth_file: &Path, server: &str, user: &str, signals: &mut Signals) -> Result<Password, PasswordError> {
     match prompt::ask(&format!("Password of {user} at {server}: "), signals) {
         Ok(Answer::Typed(password)) if password.is_empty() => Err(PasswordError::Empty),
-        Ok(Answer::Typed(password)) => Ok(password),
+        // rpassword replaces what is not UTF-8 by this character.
+        Ok(Answer::Typed(password)) if password.contains(char::REPLACEMENT_CHARACTER) => {
+            Err(PasswordError::NotUtf8)
+        }
+        Ok(Answer::Typed(mut password)) => Ok(Zeroizing::new(std::mem::take(&mut *password).into_bytes())),
         Ok(Answer::Interrupted) => Err(PasswordError::Interrupted),
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => {
             Err(PasswordError::NoTerminal {

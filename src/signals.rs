@@ -35,20 +35,28 @@ const WATCHED: &[(i32, Signal)] = &[
     (SIGCHLD, Signal::Child),
 ];
 
-/// The signals of this process.
-pub struct Signals {
+/// Signals of this process and their meanings `S`. Their handlers stay for the rest of the program: to remove one, a
+/// thread would have to wait until no other is in it, and spin meanwhile.
+pub struct Signals<S = Signal> {
     /// One byte comes for each signal; the flags say which one it was.
     woken: UnixStream,
-    flags: Vec<(Signal, Arc<AtomicBool>)>,
+    flags: Vec<(S, Arc<AtomicBool>)>,
 }
 
 impl Signals {
     /// Takes over the signals that the program knows. To be called once.
     pub fn watch() -> io::Result<Self> {
+        Self::of(WATCHED)
+    }
+}
+
+impl<S: Copy> Signals<S> {
+    /// Takes over the signals with these numbers.
+    pub(crate) fn of(watched: &[(i32, S)]) -> io::Result<Self> {
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         let mut signals = Self { woken, flags: Vec::new() };
-        for &(number, signal) in WATCHED {
+        for &(number, signal) in watched {
             let flag = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(number, Arc::clone(&flag))?;
             signal_hook::low_level::pipe::register(number, wake.try_clone()?)?;
@@ -63,11 +71,11 @@ impl Signals {
     }
 
     /// The signals since the last call.
-    pub fn take(&mut self) -> Vec<Signal> {
+    pub fn take(&mut self) -> Vec<S> {
         let mut bytes = [0; 64];
         // First the bytes, then the flags: a signal between the two is found again the next time.
         while self.woken.read(&mut bytes).is_ok_and(|length| length == bytes.len()) {}
-        let raised = |(_, flag): &&(Signal, Arc<AtomicBool>)| flag.swap(false, Ordering::SeqCst);
+        let raised = |(_, flag): &&(S, Arc<AtomicBool>)| flag.swap(false, Ordering::SeqCst);
         self.flags.iter().filter(raised).map(|(signal, _)| *signal).collect()
     }
 }

@@ -3,20 +3,31 @@
 //! A terminal becomes a process's own when the first process of a session opens it: setsid(1) makes the session.
 #![cfg(target_os = "linux")]
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use harness::{Broker, DEADLINE, Folder, PASSWORD, Process, Programs};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
-use nix::sys::termios::{LocalFlags, tcgetattr};
-use nix::unistd::ttyname;
+use nix::sys::signal::Signal;
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use nix::unistd::{read, ttyname};
 
-/// A client on a terminal of its own, asking.
+const QUESTION: &str = "Password of me at 127.0.0.1: ";
+/// Runs the client as the first process of the session.
+const DIRECTLY: &str = r#"exec "$@""#;
+/// Runs the client as a job, and brings it back to the foreground once a line has been typed.
+const AS_A_JOB: &str = r#"set -m; "$@"; echo stopped; read line <&3; echo "line:$line."; fg; echo stopped"#;
+/// Runs the client in the background of a shell whose line editor has its own settings, until a line has been typed.
+const IN_THE_BACKGROUND: &str =
+    r#"set -m; stty -echo -ixon <&3; "$@" & echo "job $!"; read line <&3; stty echo ixon <&3; fg"#;
+
+/// A client on a terminal of its own.
 struct Asking {
     client: Process,
     keyboard: File,
@@ -25,16 +36,23 @@ struct Asking {
     screen: String,
     /// Keeps the terminal alive.
     terminal: OwnedFd,
+    /// Its settings at the start.
+    found: Termios,
 }
 
 impl Asking {
-    fn start(folder: &Folder, port: u16) -> Self {
+    /// Starts a shell that runs `script`, with the command line of a client that has to ask as its arguments.
+    fn start(script: &str, folder: &Folder, port: u16) -> Self {
         folder.write("auth", "another:me:x\n", 0o600);
         let pty = openpty(None, None).expect("a terminal");
+        let mut found = tcgetattr(&pty.slave).expect("a terminal");
+        // The kernel discards nothing at Ctrl-C and Ctrl-Z, so that the program has to.
+        found.local_flags.insert(LocalFlags::NOFLSH);
+        tcsetattr(&pty.slave, SetArg::TCSANOW, &found).expect("a terminal");
         let path = ttyname(&pty.slave).expect("its name");
         let client = folder.client(&Programs::find(env!("CARGO_BIN_EXE_dtcpclient")), port, &["--rehearse"]);
         let mut command = Command::new("setsid");
-        command.args(["--wait", "sh", "-c", "tty=$1; shift; exec 3<>\"$tty\"; exec \"$@\"", "sh"]);
+        command.args(["--wait", "sh", "-c", &format!("tty=$1; shift; exec 3<>\"$tty\"; {script}"), "sh"]);
         command.arg(path).arg(client.get_program()).args(client.get_args()).stdin(Stdio::null());
         let client = Process::start(command);
         let mut screen = File::from(pty.master.try_clone().expect("a terminal"));
@@ -44,56 +62,168 @@ impl Asking {
             while screen.read_exact(&mut byte).is_ok() && show.send(byte[0]).is_ok() {}
         });
         let keyboard = File::from(pty.master);
-        let mut asking = Self { client, keyboard, shown, screen: String::new(), terminal: pty.slave };
-        asking.wait_for("Password of me at 127.0.0.1: ");
+        Self { client, keyboard, shown, screen: String::new(), terminal: pty.slave, found }
+    }
+
+    /// Starts a client directly, and waits for its question.
+    fn directly(folder: &Folder, port: u16) -> Self {
+        let mut asking = Self::start(DIRECTLY, folder, port);
+        asking.wait_for_question(1);
         asking
     }
 
-    fn wait_for(&mut self, text: &str) {
+    fn wait_for(&mut self, text: &str, count: usize) {
         let deadline = Instant::now() + DEADLINE;
-        while !self.screen.contains(text) {
+        while self.screen.matches(text).count() < count {
             let left = deadline.saturating_duration_since(Instant::now());
             self.screen.push(self.shown.recv_timeout(left).expect("what the terminal shows") as char);
         }
     }
 
-    fn echoes(&self) -> bool {
-        tcgetattr(&self.terminal).expect("a terminal").local_flags.contains(LocalFlags::ECHO)
+    /// Waits until the question has come `count` times; the echo is off by then.
+    fn wait_for_question(&mut self, count: usize) {
+        self.wait_for(QUESTION, count);
+        assert!(!self.settings().local_flags.contains(LocalFlags::ECHO));
     }
+
+    fn press(&mut self, keys: &[u8]) {
+        self.keyboard.write_all(keys).expect("the terminal takes keys");
+    }
+
+    /// The line that the next reader of the terminal gets.
+    fn next_line(&self) -> String {
+        let mut line = [0; 64];
+        let deadline = PollTimeout::try_from(DEADLINE).expect("a time-out");
+        let ready = poll(&mut [PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN)], deadline);
+        assert_eq!(ready, Ok(1), "nothing to read");
+        let length = read(&self.terminal, &mut line).expect("a line");
+        String::from_utf8_lossy(&line[..length]).into_owned()
+    }
+
+    fn settings(&self) -> Termios {
+        tcgetattr(&self.terminal).expect("a terminal")
+    }
+
+    /// Types the password, and sees the login and the terminal as it was found.
+    fn finish(&mut self) {
+        self.press(format!("{PASSWORD}\nnext\n").as_bytes());
+        self.client.wait_for("made gif0");
+        assert_eq!(self.settings(), self.found);
+        assert!(!self.screen.contains("open"), "{}", self.screen);
+        assert!(!self.client.lines().join("\n").contains(PASSWORD));
+        // What was typed ahead is not lost.
+        assert_eq!(self.next_line(), "next\n");
+    }
+
+    /// Waits for the end without a password, and for the terminal as it was found.
+    fn end(&mut self, said: &str) {
+        let (status, output) = self.client.wait(DEADLINE);
+        assert_eq!(status.code(), Some(66), "{output}");
+        assert!(output.contains(said), "{output}");
+        assert_eq!(self.settings(), self.found);
+    }
+}
+
+/// Waits until a process is stopped: its state, after its name in parentheses, is T.
+fn wait_until_stopped(pid: impl std::fmt::Display) {
+    let deadline = Instant::now() + DEADLINE;
+    while !fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process").contains(") T ") {
+        assert!(Instant::now() < deadline, "process {pid} does not stop");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn broker(folder: &Folder) -> Broker {
+    Broker::start(&Programs::find(env!("CARGO_BIN_EXE_dtcpclient")), folder, &[])
 }
 
 #[test]
 fn a_typed_password_is_not_shown_and_logs_in() {
     let folder = Folder::new();
-    let broker = Broker::start(&Programs::find(env!("CARGO_BIN_EXE_dtcpclient")), &folder, &[]);
-    let mut asking = Asking::start(&folder, broker.port);
-    assert!(!asking.echoes());
-    asking.keyboard.write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
-    asking.client.wait_for("made gif0");
-    asking.wait_for("\n");
-    assert!(asking.echoes());
-    assert!(!asking.screen.contains("open"), "{}", asking.screen);
-    assert!(!asking.client.lines().join("\n").contains(PASSWORD));
+    let broker = broker(&folder);
+    Asking::directly(&folder, broker.port).finish();
 }
 
 #[test]
-fn ctrl_c_ends_it_and_gives_the_terminal_back() {
-    let mut asking = Asking::start(&Folder::new(), 1);
-    asking.keyboard.write_all(b"half\x03").unwrap();
-    let (status, output) = asking.client.wait(DEADLINE);
-    assert_eq!(status.code(), Some(66), "{output}");
-    assert!(output.contains("interrupted"), "{output}");
-    assert!(asking.echoes());
-}
-
-#[test]
-fn nothing_typed_is_no_password() {
-    for nothing in [&b"\n"[..], b"\x04"] {
-        let mut asking = Asking::start(&Folder::new(), 1);
-        asking.keyboard.write_all(nothing).unwrap();
-        let (status, output) = asking.client.wait(DEADLINE);
-        assert_eq!(status.code(), Some(66), "{output}");
-        assert!(output.contains("no password was typed"), "{output}");
-        assert!(asking.echoes());
+fn a_signal_ends_it_and_gives_the_terminal_back() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        let mut asking = Asking::directly(&Folder::new(), 1);
+        asking.client.signal(signal);
+        asking.end("interrupted");
     }
+}
+
+#[test]
+fn ctrl_c_ends_it_and_leaves_no_half_password_to_a_shell() {
+    let mut asking = Asking::directly(&Folder::new(), 1);
+    asking.press(b"half\x03");
+    asking.end("interrupted");
+    asking.press(b"\n");
+    assert_eq!(asking.next_line(), "\n");
+}
+
+#[test]
+fn a_line_that_is_no_password_is_an_error() {
+    for (typed, said) in [
+        (&b"\n"[..], "no password was typed"),
+        (b"\x04", "no password was typed"),
+        (b"\xe9tude\n", "not UTF-8"),
+    ] {
+        let mut asking = Asking::directly(&Folder::new(), 1);
+        asking.press(typed);
+        asking.end(said);
+    }
+}
+
+#[test]
+fn a_stopped_job_leaves_the_terminal_as_it_was_and_asks_again_when_it_is_back() {
+    let folder = Folder::new();
+    let broker = broker(&folder);
+    let mut asking = Asking::start(AS_A_JOB, &folder, broker.port);
+    asking.wait_for_question(1);
+    asking.press(b"half\x1a");
+    asking.client.wait_for("stopped");
+    assert_eq!(asking.settings(), asking.found);
+    asking.press(b"\n");
+    asking.client.wait_for("line:.");
+    asking.wait_for_question(2);
+    asking.finish();
+    // It can still be stopped.
+    asking.press(b"\x1a");
+    asking.client.wait_for_count("stopped", 2);
+}
+
+#[test]
+fn a_job_that_is_started_in_the_background_asks_in_the_foreground() {
+    let folder = Folder::new();
+    let broker = broker(&folder);
+    let mut asking = Asking::start(IN_THE_BACKGROUND, &folder, broker.port);
+    let line = asking.client.line_with("job ");
+    wait_until_stopped(line.trim_start_matches("job "));
+    asking.press(b"\n");
+    asking.wait_for_question(1);
+    asking.finish();
+    asking.wait_for("\n", 1);
+    assert_eq!(asking.screen.matches(QUESTION).count(), 1);
+}
+
+#[test]
+fn a_stop_that_cannot_be_seen_coming_does_not_leave_the_echo_on() {
+    let folder = Folder::new();
+    let broker = broker(&folder);
+    let mut asking = Asking::directly(&folder, broker.port);
+    for (count, stop, shell) in
+        [(2, Signal::SIGSTOP, true), (3, Signal::SIGSTOP, false), (4, Signal::SIGTSTP, false)]
+    {
+        asking.client.signal(stop);
+        wait_until_stopped(asking.client.id());
+        if shell {
+            // As a shell does that edits its own line.
+            tcsetattr(&asking.terminal, SetArg::TCSANOW, &asking.found).expect("a terminal");
+        }
+        assert_eq!(asking.settings() == asking.found, shell || stop == Signal::SIGTSTP);
+        asking.client.signal(Signal::SIGCONT);
+        asking.wait_for_question(count);
+    }
+    asking.finish();
 }

@@ -76,7 +76,7 @@ fn main() {
     broker.see("broker", "listening on ");
 
     for act in [GIF, UDP] {
-        play(&act, &mut broker, port, &programs, &directory);
+        Scene::open(act, &mut broker, port, &programs, &directory).play(&directory);
     }
 
     step("SIGTERM ends the broker");
@@ -99,74 +99,86 @@ fn build() -> Programs {
     Programs::find(&profile.join("dtcpclient").to_string_lossy())
 }
 
-fn play(act: &Act, broker: &mut Actor, port: u16, programs: &Programs, directory: &Folder) {
-    println!("\n{}\n{}", act.title, "=".repeat(act.title.len()));
+/// An act with the programs that play it.
+struct Scene<'a> {
+    act: Act,
+    broker: &'a mut Actor,
+    client: Actor,
+    script: String,
+}
 
-    step(
-        "The client starts. With -l it reconnects after a failure, with -d it logs each line of the protocol",
-    );
-    let [script, pid_file] = ["script", "pid"].map(|file| directory.file(file).display().to_string());
-    let options = [act.options, &["--rehearse", "-l", "-d", "-s", &script, "-f", &pid_file]].concat();
-    let command = directory.client(programs, port, &options);
-    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
-    show("$", &format!("dtcpclient {}", arguments.join(" ")));
-    let label = |line: &str| if line.starts_with("dtcpclient: ") { "log" } else { "command" };
-    let mut client = Actor::new(Process::start(command), label);
-
-    step("It logs in: challenge, response (masked in the log), and what the broker grants");
-    see_login(act, &mut client, broker);
-
-    step("It makes the tunnel");
-    for command in [act.create, act.connect, act.address] {
-        client.see("command", command);
+impl<'a> Scene<'a> {
+    fn open(act: Act, broker: &'a mut Actor, port: u16, programs: &Programs, directory: &Folder) -> Self {
+        println!("\n{}\n{}", act.title, "=".repeat(act.title.len()));
+        step(
+            "The client starts. With -l it reconnects after a failure, with -d it logs each line of the protocol",
+        );
+        let [script, pid_file] = ["script", "pid"].map(|file| directory.file(file).display().to_string());
+        let options = [act.options, &["--rehearse", "-l", "-d", "-s", &script, "-f", &pid_file]].concat();
+        let command = directory.client(programs, port, &options);
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        show("$", &format!("dtcpclient {}", arguments.join(" ")));
+        let label = |line: &str| if line.starts_with("dtcpclient: ") { "log" } else { "command" };
+        Self { act, broker, client: Actor::new(Process::start(command), label), script }
     }
-    client.see("log", "made ");
 
-    step("It runs the script");
-    client.see("command", &format!("{script} up {}", act.facts));
+    fn play(mut self, directory: &Folder) {
+        step("It logs in: challenge, response (masked in the log), and what the broker grants");
+        self.see_login();
+        step("It makes the tunnel");
+        for command in [self.act.create, self.act.connect, self.act.address] {
+            self.client.see("command", command);
+        }
+        self.client.see("log", "made ");
+        step("It runs the script");
+        self.see_script("up");
+        step("It pings the broker at once, and then every minute");
+        self.see_ping();
 
-    step("It pings the broker at once, and then every minute");
-    see_ping(&mut client, broker);
+        step("SIGHUP makes it log in again. The interface stays, and is set again");
+        self.client.process.signal(Signal::SIGHUP);
+        self.see_quit();
+        self.see_login();
+        self.client.see("command", self.act.address);
+        self.see_script("up");
+        self.see_ping();
 
-    step("SIGHUP makes it log in again. The interface stays, and is set again");
-    client.process.signal(Signal::SIGHUP);
-    see_quit(act, &script, &mut client, broker);
-    see_login(act, &mut client, broker);
-    client.see("command", act.connect);
-    client.see("command", &format!("{script} up {}", act.facts));
-    see_ping(&mut client, broker);
+        step("SIGUSR1, or SIGINFO on FreeBSD, makes it log its state. The pid file has the process to ask");
+        show("pid", directory.read("pid").trim_end());
+        assert_eq!(directory.read("pid"), format!("{}\n", self.client.process.id()));
+        self.client.process.signal(Signal::SIGUSR1);
+        self.client.see("log", "inner 2001:db8::6 to 2001:db8::5");
 
-    step("SIGUSR1, or SIGINFO on FreeBSD, makes it log its state. The pid file has the process to ask");
-    show("pid", directory.read("pid").trim_end());
-    assert_eq!(directory.read("pid"), format!("{}\n", client.process.id()));
-    client.process.signal(Signal::SIGUSR1);
-    client.see("log", "inner 2001:db8::6 to 2001:db8::5");
+        step("SIGTERM ends it. The script is run with `down`, and the tunnel and the pid file are removed");
+        self.client.process.signal(Signal::SIGTERM);
+        self.see_quit();
+        self.client.see("command", self.act.remove);
+        self.client.see_end();
+        assert!(!directory.file("pid").exists(), "the pid file is still there");
+    }
 
-    step("SIGTERM ends it. The script is run with `down`, and the tunnel and the pid file are removed");
-    client.process.signal(Signal::SIGTERM);
-    see_quit(act, &script, &mut client, broker);
-    client.see("command", act.remove);
-    client.see_end();
-    assert!(!directory.file("pid").exists(), "the pid file is still there");
-}
+    fn see_login(&mut self) {
+        self.client.see("log", "client: tunnel me *");
+        self.client.see("log", "server: +OK 127.0.0.1 127.0.0.1");
+        self.broker.see("broker", self.act.granted);
+    }
 
-fn see_login(act: &Act, client: &mut Actor, broker: &mut Actor) {
-    client.see("log", "client: tunnel me *");
-    client.see("log", "server: +OK 127.0.0.1 127.0.0.1");
-    broker.see("broker", act.granted);
-}
+    fn see_script(&mut self, state: &str) {
+        self.client.see("command", &format!("{} {state} {}", self.script, self.act.facts));
+    }
 
-fn see_ping(client: &mut Actor, broker: &mut Actor) {
-    client.see("log", "client: ping");
-    broker.see("broker", "ping me");
-    client.see("log", "server: +OK hi");
-}
+    fn see_ping(&mut self) {
+        self.client.see("log", "client: ping");
+        self.broker.see("broker", "ping me");
+        self.client.see("log", "server: +OK hi");
+    }
 
-fn see_quit(act: &Act, script: &str, client: &mut Actor, broker: &mut Actor) {
-    client.see("log", "client: quit");
-    broker.see("broker", "quit me");
-    broker.see("broker", "closed me");
-    client.see("command", &format!("{script} down {}", act.facts));
+    fn see_quit(&mut self) {
+        self.client.see("log", "client: quit");
+        self.broker.see("broker", "quit me");
+        self.broker.see("broker", "closed me");
+        self.see_script("down");
+    }
 }
 
 /// A program whose lines are shown as they are waited for.

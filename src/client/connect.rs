@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use log::info;
 
-use super::connection::{Attempt, Connection};
+use super::connection::Attempt;
 use super::{Active, CONNECT_TIMEOUT, Client, Connecting, Failure, Phase};
 use crate::lookup::Lookup;
 use crate::protocol::Session;
@@ -45,13 +45,12 @@ impl Client<'_> {
             if let Some(failure) = last {
                 info!("{}", failure.report());
             }
-            let peer = SocketAddrV4::new(address, self.plan.port);
-            match Attempt::start(peer) {
+            match Attempt::start(SocketAddrV4::new(address, self.plan.port)) {
                 Ok(attempt) => {
                     let deadline = now + CONNECT_TIMEOUT;
                     return Phase::Connecting(Connecting { attempt, deadline, remaining });
                 }
-                Err(source) => last = Some(Failure::NoConnection { peer, source }),
+                Err(failure) => last = Some(failure),
             }
         }
         let failure = last.unwrap_or_else(|| self.no_address(io::Error::other("it has no IPv4 address")));
@@ -59,24 +58,11 @@ impl Client<'_> {
     }
 
     pub(super) fn finish_connecting(&mut self, connecting: Connecting, now: Instant) -> Phase {
-        let Connecting { attempt, remaining, .. } = connecting;
-        let peer = attempt.peer();
-        match attempt.finish() {
-            Ok(connection) => self.begin(connection, peer, now),
-            Err(source) => self.connect(remaining, Some(Failure::NoConnection { peer, source }), now),
-        }
-    }
-
-    fn begin(&self, connection: Connection, peer: SocketAddrV4, now: Instant) -> Phase {
-        let local = connection.local();
-        info!("connected to {peer} from {local}");
-        let session = Session::new(Rc::clone(&self.plan.login), local, now);
+        let connection = match connecting.attempt.finish() {
+            Ok(connection) => connection,
+            Err(failure) => return self.connect(connecting.remaining, Some(failure), now),
+        };
+        let session = Session::new(Rc::clone(&self.plan.login), connection.local(), now);
         Phase::Session(Box::new(Active { connection, session, up: None, orphaned: None }))
-    }
-
-    pub(super) fn time_out(&mut self, connecting: Connecting, now: Instant) -> Phase {
-        let source = io::Error::from(io::ErrorKind::TimedOut);
-        let failure = Failure::NoConnection { peer: connecting.attempt.peer(), source };
-        self.connect(connecting.remaining, Some(failure), now)
     }
 }

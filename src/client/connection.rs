@@ -4,8 +4,11 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use log::info;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, socket};
+
+use super::Failure;
 
 /// A connection that is being made.
 pub(super) struct Attempt {
@@ -14,13 +17,15 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn start(peer: SocketAddrV4) -> io::Result<Self> {
+    pub(super) fn start(peer: SocketAddrV4) -> Result<Self, Failure> {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
-        match connect(socket.as_raw_fd(), &SockaddrIn::from(peer)) {
-            Ok(()) | Err(Errno::EINPROGRESS) => Ok(Self { stream: TcpStream::from(socket), peer }),
-            Err(errno) => Err(errno.into()),
-        }
+        let started = socket(AddressFamily::Inet, SockType::Stream, flags, None).and_then(|socket| {
+            match connect(socket.as_raw_fd(), &SockaddrIn::from(peer)) {
+                Ok(()) | Err(Errno::EINPROGRESS) => Ok(Self { stream: TcpStream::from(socket), peer }),
+                Err(errno) => Err(errno),
+            }
+        });
+        started.map_err(|errno| Failure::NoConnection { peer, source: errno.into() })
     }
 
     /// To poll for writing.
@@ -28,20 +33,29 @@ impl Attempt {
         self.stream.as_fd()
     }
 
-    /// The server's end.
-    pub(super) fn peer(&self) -> SocketAddrV4 {
-        self.peer
+    /// The outcome, once the socket is writable.
+    pub(super) fn finish(self) -> Result<Connection, Failure> {
+        match self.local() {
+            Ok(local) => {
+                info!("connected to {} from {local}", self.peer);
+                Ok(Connection { stream: self.stream, local })
+            }
+            Err(source) => Err(self.failure(source)),
+        }
     }
 
-    /// The outcome, once the socket is writable.
-    pub(super) fn finish(self) -> io::Result<Connection> {
+    fn local(&self) -> io::Result<Ipv4Addr> {
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
         match self.stream.local_addr()? {
-            SocketAddr::V4(local) => Ok(Connection { stream: self.stream, local: *local.ip() }),
+            SocketAddr::V4(local) => Ok(*local.ip()),
             SocketAddr::V6(_) => Err(io::Error::other("not an IPv4 connection")),
         }
+    }
+
+    pub(super) fn failure(&self, source: io::Error) -> Failure {
+        Failure::NoConnection { peer: self.peer, source }
     }
 }
 

@@ -11,6 +11,7 @@ use dtcpclient::protocol::{
 use model::{Fault, Seen, Server, World, login};
 use proptest::prelude::*;
 
+const NEVER: [Duration; 0] = [];
 const HOUR: Duration = Duration::from_hours(1);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -129,7 +130,7 @@ fn a_server_that_does_not_speak_dtcp_ends_the_session() {
         world.run_for(HOUR);
         let (_, ended) = world.ended().expect("it ends");
         assert!(ended.to_string().contains(reason), "{greeting}: {ended}");
-        assert_eq!(world.times_of(|seen| matches!(seen, Seen::Sent(_))), [], "nothing is sent to it");
+        assert_eq!(world.times_of(|seen| matches!(seen, Seen::Sent(_))), NEVER, "nothing is sent to it");
     }
 }
 
@@ -181,7 +182,7 @@ fn a_session_that_is_left_sends_and_expects_nothing() {
 fn without_a_tunnel_nothing_is_pinged() {
     let mut world = World::new(login(), Server { fault: Fault::NoTunnel, ..Server::default() });
     world.run_for(HOUR);
-    assert_eq!(world.times_of(|seen| *seen == Seen::Sent("ping".to_owned())), []);
+    assert_eq!(world.times_of(|seen| *seen == Seen::Sent("ping".to_owned())), NEVER);
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn a_nat_is_kept_open_if_no_port_was_announced() {
         world.run_for(HOUR);
         world.times_of(|seen| *seen == Seen::KeepNatOpen)
     };
-    assert_eq!(times(Announcement::Port(4028)), []);
+    assert_eq!(times(Announcement::Port(4028)), NEVER);
     let times = times(Announcement::Unknown);
     assert_eq!(times[..5], [Duration::ZERO, SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND]);
     assert!(times[4..].windows(2).all(|pair| pair[1].saturating_sub(pair[0]) == KEEPALIVE_INTERVAL));
