@@ -38,8 +38,8 @@ impl Client {
         let stream = TcpStream::connect(("127.0.0.1", broker.port)).expect("a connection");
         stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
         let mut client = Self { stream: BufReader::new(stream), challenge: String::new() };
-        client.challenge = client.receive().split(' ').nth(1).expect("a challenge").to_owned();
-        client
+        let greeting = client.receive();
+        Self { challenge: greeting.split(' ').nth(1).expect("a challenge").to_owned(), ..client }
     }
 
     fn ask(&mut self, line: &str) -> String {

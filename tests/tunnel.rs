@@ -54,7 +54,7 @@ fn other() -> Offer {
 fn up(carrier: Carrier, offer: &Offer) -> (Rehearsal, Tunnel<'static>) {
     let kernel = silent();
     let mut tunnel = tunnel(&kernel, carrier);
-    tunnel.bring_up(LOCAL, offer).unwrap();
+    tunnel.bring_up(LOCAL, offer).expect("a tunnel");
     (kernel, tunnel)
 }
 
