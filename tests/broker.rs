@@ -140,7 +140,7 @@ fn the_conversation_ends_with_quit() {
 
 #[test]
 fn silence_ends_the_session() {
-    let broker = broker(&["--login-timeout", "1", "--idle-timeout", "2"]);
+    let broker = broker(&["--login-timeout", "1s", "--idle-timeout", "2s"]);
     let (mut silent, mut client) = (Client::new(&broker), Client::new(&broker));
     client.log_in("foo", "tunnelonly");
     let start = Instant::now();
@@ -229,7 +229,7 @@ fn with_program(status: i32) -> (Directory, String) {
 #[test]
 fn quit_is_answered_then_the_tunnel_ends_then_the_connection_is_closed() {
     let (directory, program) = with_program(0);
-    let broker = broker(&["--numbered", "--exec", &program, "--farewell-delay", "1"]);
+    let broker = broker(&["--numbered", "--exec", &program, "--farewell-delay", "1s"]);
     let mut client = Client::new(&broker);
     client.log_in("foo", "network udp 4028");
     let words =
@@ -245,7 +245,7 @@ fn quit_is_answered_then_the_tunnel_ends_then_the_connection_is_closed() {
 #[test]
 fn until_its_connection_is_closed_a_tunnel_keeps_its_port_and_addresses_and_sigterm_ends_all() {
     let (directory, program) = with_program(0);
-    let broker = broker(&["--exec", &program, "--farewell-delay", "3600"]);
+    let broker = broker(&["--exec", &program, "--farewell-delay", "1h"]);
     let (mut leaving, mut client) = (Client::new(&broker), Client::new(&broker));
     leaving.granted("foo", "host udp", "127.0.0.1 127.0.0.1:4028 2001:0db8::0006 2001:0db8::0005");
     assert_eq!(leaving.ask("quit"), GOODBYE);

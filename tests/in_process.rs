@@ -14,8 +14,7 @@ use dtcpclient::protocol::Login;
 use dtcpclient::script::{self, Limits, Runner, ScriptMode};
 use dtcpclient::signals::Signals;
 use dtcpclient::tunnel::Tunnel;
-use ffi::route_socket::{AddressChange, RouteSocket};
-use harness::{Broker, Directory, PASSWORD, Process, Routes, USER, is_empty, silent};
+use harness::{Broker, Directory, PASSWORD, Process, USER, is_empty, silent};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -32,11 +31,7 @@ fn options(directory: &Directory, port: u16) -> Options {
 
 /// Runs a client with this script to its end, while `act` acts in another thread on what the broker prints. The tunnel
 /// is gone afterwards, and no child is left.
-fn run(
-    body: &str,
-    routes: Option<RouteSocket>,
-    act: impl FnOnce(&Process, &Directory) + Send,
-) -> (Exit, Directory) {
+fn run(body: &str, act: impl FnOnce(&Process, &Directory) + Send) -> (Exit, Directory) {
     let mut signals = SIGNALS.lock().unwrap_or_else(PoisonError::into_inner);
     // Those that an earlier test has left.
     signals.take();
@@ -61,7 +56,7 @@ fn run(
     let exit = thread::scope(|scope| {
         // Should a wait in it fail, the broker goes with it, and the client ends.
         scope.spawn(move || act(&{ broker }.process, files));
-        Client::new(plan, tunnel, scripts, &mut signals, routes).run()
+        Client::new(plan, tunnel, scripts, &mut signals, None).run()
     });
     assert!(is_empty(&kernel));
     // The broker is gone too.
@@ -76,7 +71,7 @@ fn signal(signal: Signal) {
 #[test]
 fn each_login_runs_the_script_up_and_down() {
     const LOGINS: usize = 50;
-    let (exit, directory) = run(r#"echo "$1 $interface" >>"$directory/runs""#, None, |broker, _| {
+    let (exit, directory) = run(r#"echo "$1 $interface" >>"$directory/runs""#, |broker, _| {
         for login in 1..=LOGINS {
             broker.wait_for_count("ping me", login);
             signal(if login < LOGINS { Signal::SIGHUP } else { Signal::SIGTERM });
@@ -93,7 +88,7 @@ fn each_login_runs_the_script_up_and_down() {
 fn a_script_that_hangs_does_not_keep_the_client_from_ending_within_five_seconds() {
     let body = r#"echo $1 >>"$directory/runs"; trap '' TERM; while :; do sleep 0.1; done"#;
     let mut start = Instant::now();
-    let (exit, directory) = run(body, None, |broker, _| {
+    let (exit, directory) = run(body, |broker, _| {
         broker.wait_for("ping me");
         start = Instant::now();
         signal(Signal::SIGTERM);
@@ -107,7 +102,7 @@ fn a_script_that_hangs_does_not_keep_the_client_from_ending_within_five_seconds(
 fn while_a_script_hangs_the_client_still_hears_the_server() {
     let body = r#"while ! [ -e "$directory/go" ]; do sleep 0.01; done"#;
     // The second login comes although the script of the first has not ended.
-    let (exit, _) = run(body, None, |broker, directory| {
+    let (exit, _) = run(body, |broker, directory| {
         broker.wait_for("ping me");
         signal(Signal::SIGHUP);
         broker.wait_for_count("ping me", 2);
@@ -116,15 +111,4 @@ fn while_a_script_hangs_the_client_still_hears_the_server() {
         broker.wait_for_count("quit me", 2);
     });
     assert_eq!(exit, Exit::Ok);
-}
-
-#[test]
-fn when_the_host_has_lost_its_address_the_connection_is_given_up() {
-    let (reports, routes) = Routes::pair();
-    let (exit, _) = run("", Some(routes), |broker, _| {
-        broker.wait_for("ping me");
-        reports.report(AddressChange::Removed([127, 0, 0, 1].into()));
-        broker.wait_for("closed me");
-    });
-    assert_eq!(exit, Exit::Unavailable);
 }

@@ -1,16 +1,15 @@
 //! Faults at the start and on the wire: the program ends with a clear message and a status that has a meaning.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use harness::{Broker, Directory, Process, wait_until};
-use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -21,20 +20,17 @@ fn run(words: &str) -> Process {
     Process::start(command)
 }
 
-/// A server that serves each connection in this way.
-fn server(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    thread::spawn(move || listener.incoming().flatten().for_each(serve));
-    port
-}
-
 /// A server that begins with these bytes, says no more, and keeps the connection until the client closes it.
 fn server_that_says(bytes: impl AsRef<[u8]> + Send + 'static) -> u16 {
-    server(move |mut stream| {
-        let _ = stream.write_all(bytes.as_ref());
-        let _ = stream.read_to_end(&mut Vec::new());
-    })
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(bytes.as_ref());
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    port
 }
 
 /// A greeting and an offer.
@@ -146,31 +142,18 @@ fn a_server_of_another_protocol_is_reported_and_its_words_are_cleaned_and_bounde
     assert!(output.len() < 4096, "{output}");
 }
 
-/// As KAME's: it answers `quit`, takes its time to remove its end of the tunnel, and only then closes.
+/// The broker closes the connection as KAME's does: once it has removed its end of the tunnel.
 #[test]
 fn a_new_login_waits_until_the_server_has_closed() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let server = thread::spawn(move || {
-        let mut first = listener.accept().expect("a connection").0;
-        first.write_all(GRANT).expect("the client reads");
-        let lines = BufReader::new(first.try_clone().expect("a socket")).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "quit"));
-        first.write_all(b"+OK see you soon.\r\n").expect("the client reads");
-        let early = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], 300_u16).expect("a poll");
-        drop(first);
-        let mut second = listener.accept().expect("a connection").0;
-        second.write_all(GRANT).expect("the client reads");
-        let _ = second.read_to_end(&mut Vec::new());
-        early
-    });
     let directory = Directory::default();
-    let client = directory.rehearse(port, &[]);
-    client.wait_for("made gif0");
+    let broker = Broker::start(&directory, &["--farewell-delay", "300ms"]);
+    let client = directory.rehearse(broker.port, &[]);
+    broker.process.wait_for("ping me");
     client.signal(Signal::SIGHUP);
-    client.wait_for("updated gif0");
-    drop(client);
-    assert_eq!(server.join().expect("the server"), 0, "the client came back before the server had closed");
+    broker.process.wait_for_count("granted me", 2);
+    let events =
+        broker.process.lines().into_iter().filter_map(|line| Some(line.split_once(" me")?.0.to_owned()));
+    assert_eq!(events.take(5).collect::<Vec<_>>(), ["granted", "ping", "quit", "closed", "granted"]);
 }
 
 #[test]

@@ -73,14 +73,18 @@ fn slow_but_living_servers_are_waited_for() {
 #[test]
 fn each_refusal_has_its_reason_and_is_left_politely() {
     type Kind = fn(String) -> Reason;
-    let cases: [(&str, Kind); 4] = [
-        ("authentication failed.", |text| Reason::LoginRefused { text, udp: false }),
-        ("unsupported tunnel type tunnelonly", Reason::UnsupportedTunnelType),
-        ("tunnel interface sold out", Reason::NoTunnelFree),
-        ("connection timed out, disconnecting", Reason::ServerError),
+    let cases: [(&str, Option<Announcement>, Kind); 5] = [
+        ("authentication failed.", None, |text| Reason::LoginRefused { text, udp: false }),
+        ("authentication failed.", Some(Announcement::Unknown), |text| Reason::LoginRefused {
+            text,
+            udp: true,
+        }),
+        ("unsupported tunnel type tunnelonly", None, Reason::UnsupportedTunnelType),
+        ("tunnel interface sold out", None, Reason::NoTunnelFree),
+        ("connection timed out, disconnecting", None, Reason::ServerError),
     ];
-    for (text, kind) in cases {
-        let mut world = World::mute(login());
+    for (text, udp, kind) in cases {
+        let mut world = World::mute(Login { udp, ..login() });
         world.hear(format!("+OK 0123 hello\r\n-ERR {text}\r\n").as_bytes());
         let left = (NOW, Action::Leave(kind(text.to_owned())));
         assert_eq!((world.tunnels(), world.seen().last()), (0, Some(&left)));
@@ -99,14 +103,6 @@ fn a_response_that_the_server_quotes_is_masked() {
     world.hear(b"-ERR what is tunnel foo DAC487C8DFBBF9EE5C7F8CDCC37B62A3 tunnelonly\r\n");
     let reason = world.reason().to_string();
     assert!(reason.contains("what is tunnel foo ******** tunnelonly"), "{reason}");
-}
-
-#[test]
-fn a_refused_login_says_whether_it_was_for_udp() {
-    let login = Login { udp: Some(Announcement::Port(4028)), ..login() };
-    let server = Server { offer: "-ERR authentication failed.", ..Server::default() };
-    let reason = World::after(HOUR, login, server).reason();
-    assert!(matches!(reason, Reason::LoginRefused { udp: true, .. }));
 }
 
 #[test]
