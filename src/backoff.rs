@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 /// The first wait.
-pub const FIRST: Duration = Duration::from_secs(1);
+pub(crate) const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait, before the jitter.
-pub const LONGEST: Duration = Duration::from_mins(5);
+const LONGEST: Duration = Duration::from_mins(5);
 /// How far a wait may be off, to either side, as a part of it.
 const JITTER: f64 = 0.2;
 
 /// The waits between attempts: 1 s, 2 s, 4 s and so on.
 #[derive(Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
 }
 
@@ -23,14 +23,14 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The wait before the next attempt, and a longer one the time after.
-    pub fn next_wait(&mut self) -> Duration {
+    pub(crate) fn next_wait(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(LONGEST);
         wait.mul_f64(1.0 + JITTER * (2.0 * fastrand::f64() - 1.0))
     }
 
     /// Begins with the shortest wait again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }
 }

@@ -3,7 +3,7 @@
 //! Data flows one way: options → client → protocol → offer → tunnel → kernel.
 
 mod advice;
-pub mod backoff;
+mod backoff;
 pub mod client;
 mod daemon;
 pub mod exit;

@@ -23,15 +23,9 @@ const LARGEST_FILE: u64 = 1 << 20;
 
 /// Why there is no password.
 #[derive(Debug, thiserror::Error)]
-pub enum PasswordError {
-    /// The auth file cannot be opened or read.
+pub(crate) enum PasswordError {
     #[error("cannot read the auth file {}", path.display())]
-    Unreadable {
-        /// The auth file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// It is a device, a pipe or a directory, or far too large.
     #[error("the auth file {} is not a regular file of at most 1 MiB", .0.display())]
     NotAFile(PathBuf),
@@ -40,35 +34,19 @@ pub enum PasswordError {
     Writable(PathBuf),
     /// A line that is not `server:user:password`. It is not shown: it may be a password.
     #[error("{}, line {line}: not of the form server:user:password", path.display())]
-    BadLine {
-        /// The auth file.
-        path: PathBuf,
-        /// The line's number, from 1.
-        line: usize,
-    },
-    /// No entry, and no terminal to ask on.
+    BadLine { path: PathBuf, line: usize },
     #[error(
         "no password for {user} at {server}: put a line {server}:{user}:PASSWORD into {}, or start from a terminal",
         path.display()
     )]
-    NoTerminal {
-        /// The user.
-        user: String,
-        /// The server.
-        server: String,
-        /// The auth file.
-        path: PathBuf,
-    },
-    /// The terminal failed.
+    NoTerminal { user: String, server: String, path: PathBuf },
     #[error("cannot ask for the password on the terminal")]
     Terminal(#[source] io::Error),
-    /// The user typed nothing.
     #[error("no password was typed")]
     Empty,
     /// The user typed bytes that are not UTF-8, which rpassword does not pass on.
     #[error("the password that was typed is not UTF-8: put it into the auth file")]
     NotUtf8,
-    /// A signal came instead of a password.
     #[error("interrupted: no password was typed")]
     Interrupted,
 }

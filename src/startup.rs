@@ -23,20 +23,15 @@ use crate::{advice, logging, shell};
 
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No kernel but FreeBSD's can make a tunnel.
+pub(crate) enum StartError {
     #[error("tunnels can be made on FreeBSD only")]
     NotFreeBsd,
-    /// No password.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The script may not be run.
     #[error(transparent)]
     Script(#[from] ScriptError),
-    /// No pid file, or not detached.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
-    /// No privilege to make a tunnel.
     #[error(transparent)]
     Tunnel(#[from] tunnel::Error),
     /// The system has no more descriptors or threads.

@@ -12,37 +12,23 @@ use super::GROUP;
 /// A step of making, changing or removing a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Make the interface.
     Create,
-    /// Open the netgraph control socket.
     OpenNetgraph,
-    /// Make a node, whose type the kernel loads by itself as this module.
+    /// The kernel loads the node's type by itself, as this module.
     MakeNode(&'static str),
-    /// Ask a node for its interface or its address.
+    /// For its interface or its address.
     AskNode,
-    /// Remove a ksocket that is bound to another address.
     RemoveKsocket,
-    /// Bind the ksocket.
     Bind(SocketAddrV4),
-    /// Connect the ksocket.
     Connect(SocketAddrV4),
-    /// Set the description.
     SetDescription,
-    /// Join the group.
     JoinGroup,
-    /// Set the outer addresses of a gif.
     SetOuterAddresses(Ends<Ipv4Addr>),
-    /// Set the MTU, in bytes.
     SetMtu(u16),
-    /// Clear IFDISABLED.
     EnableIpv6,
-    /// Set the interface up.
     BringUp,
-    /// Add an inner address.
     AddAddress(Ipv6Addr),
-    /// Remove an inner address.
     RemoveAddress(Ipv6Addr),
-    /// Remove the interface.
     Remove,
 }
 
