@@ -66,7 +66,7 @@ impl From<&StartError> for Exit {
             StartError::NotFreeBsd => Self::Unavailable,
             StartError::Resources(_) | StartError::Daemon(DaemonError::Detach(_)) => Self::OsError,
             StartError::Password(error) => error.into(),
-            StartError::Script(ScriptError::Missing { .. }) => Self::NoInput,
+            StartError::Script(ScriptError::Missing(..)) => Self::NoInput,
             StartError::Script(ScriptError::NotExecutable(_) | ScriptError::Writable(_)) => Self::Config,
             StartError::Daemon(DaemonError::Running { .. }) => Self::TempFail,
             StartError::Daemon(DaemonError::PidFile { .. }) => Self::CantCreate,
@@ -134,7 +134,7 @@ impl From<&tunnel::Error> for Exit {
             | Error::AddressGone(_)
             | Error::PairInUse(..)
             | Error::NoRoute(_)
-            | Error::Refused { .. } => Self::OsError,
+            | Error::Refused(..) => Self::OsError,
         }
     }
 }

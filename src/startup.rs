@@ -24,6 +24,7 @@ use crate::{advice, logging, shell};
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
+    #[cfg_attr(target_os = "freebsd", expect(dead_code, reason = "it is for other systems"))]
     #[error("tunnels can be made on FreeBSD only")]
     NotFreeBsd,
     #[error(transparent)]

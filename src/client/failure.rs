@@ -80,7 +80,7 @@ fn severity_of_tunnel(error: &tunnel::Error) -> Severity {
         | Error::AddressGone(_)
         | Error::PairInUse(..)
         | Error::NoRoute(_)
-        | Error::Refused { .. } => Severity::Passing,
+        | Error::Refused(..) => Severity::Passing,
         Error::NotPermitted(..)
         | Error::JailWithoutNetwork
         | Error::ModuleForbidden(_)

@@ -87,15 +87,8 @@ pub enum Error {
     #[error("no route to {}, the far end of the tunnel: check this host's IPv4 routes", .0.ip())]
     NoRoute(SocketAddrV4),
     /// Anything else.
-    #[error("cannot {step}{on}{advice}", on = On(interface), advice = Advice(*step, interface))]
-    Refused {
-        /// What was tried.
-        step: Step,
-        /// On which interface, if there was one.
-        interface: Option<InterfaceName>,
-        /// What the kernel said.
-        source: kernel::Error,
-    },
+    #[error("cannot {0}{on}{advice}", on = On(.1), advice = Advice(*.0, .1))]
+    Refused(Step, Option<InterfaceName>, #[source] kernel::Error),
 }
 
 impl Error {
@@ -113,7 +106,7 @@ impl Error {
                 Self::PairInUse(interface, outer)
             }
             (step, Errno::EPERM, interface) => Self::NotPermitted(step, interface),
-            (step, _, interface) => Self::Refused { step, interface, source },
+            (step, _, interface) => Self::Refused(step, interface, source),
         }
     }
 
