@@ -17,6 +17,9 @@ use crate::abi::numbers::{
 use crate::abi::{NgMesg, NgmMkpeer, SockaddrIn, SockaddrNg, fixed};
 use crate::name::InterfaceName;
 
+/// The name in the answer to [`Message::GetInterfaceName`].
+pub use crate::abi::interface_name;
+
 /// The hook of our own socket's node, on which an iface node is made.
 pub(crate) const OWN_HOOK: &str = "dtcp";
 /// The hook of an iface node that our own is connected to. It stays silent: no IPv4 goes through the tunnel.
@@ -181,11 +184,6 @@ impl fmt::Display for Message {
             _ => write!(f, "{name} {}", self.path()),
         }
     }
-}
-
-/// The name in the answer to [`Message::GetInterfaceName`].
-pub fn interface_name(arguments: &[u8]) -> Option<InterfaceName> {
-    crate::abi::interface_name(arguments)
 }
 
 /// The address and port in the answer to [`Message::GetName`] or [`Message::GetPeerName`]; a ksocket that is not bound
