@@ -12,7 +12,8 @@ use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::*;
 use crate::backoff;
-use crate::protocol::{GREETING_TIMEOUT, Request, TunnelType};
+use crate::client::watch::KEEPALIVE_INTERVAL;
+use crate::protocol::{Announcement, GREETING_TIMEOUT, PING_INTERVAL, Request, TunnelType};
 use crate::script::{Limits, ScriptMode};
 use crate::tunnel::Carrier;
 
@@ -35,23 +36,15 @@ fn plan(port: u16, reconnect: bool) -> Plan {
     Plan { tunnel: settings(), port, login: Rc::new(login), reconnect }
 }
 
-/// What a client borrows.
-struct Host {
-    kernel: Rehearsal,
-    signals: Signals,
+/// A client without a script. What it borrows is leaked.
+fn client(plan: Plan, kernel: Rehearsal, routes: Option<RouteSocket>) -> Client<'static> {
+    let signals = Box::leak(Box::new(Signals::watch().expect("signals")));
+    let tunnel = Tunnel::new(Box::leak(Box::new(kernel)), settings());
+    Client::new(plan, tunnel, Runner::new(None, ScriptMode::Run, Limits::default()), signals, routes)
 }
 
-impl Host {
-    fn new() -> Self {
-        Self { kernel: Rehearsal::new(|_| {}), signals: Signals::watch().expect("signals") }
-    }
-
-    /// A client without a script.
-    fn client(&mut self, plan: Plan, routes: Option<RouteSocket>) -> Client<'_> {
-        let tunnel = Tunnel::new(&mut self.kernel, settings());
-        let scripts = Runner::new(None, ScriptMode::Run, Limits::default());
-        Client::new(plan, tunnel, scripts, &mut self.signals, routes)
-    }
+fn kernel() -> Rehearsal {
+    Rehearsal::new(|_| {})
 }
 
 /// A server's socket, and its port.
@@ -61,13 +54,20 @@ fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// A client in its session, and the server's end of it.
-fn connected(client: &mut Client, listener: &TcpListener, now: Instant) -> (Phase, TcpStream) {
+/// A client in its session, and the server's end of the connection.
+fn in_session(
+    reconnect: bool,
+    kernel: Rehearsal,
+    routes: Option<RouteSocket>,
+    now: Instant,
+) -> (Client<'static>, Phase, TcpStream) {
+    let (listener, port) = listen();
+    let mut client = client(plan(port, reconnect), kernel, routes);
     let phase = client.connect([HERE].into(), None, now);
     let server = listener.accept().unwrap().0;
-    let phase = step(client, phase, now);
+    let phase = step(&mut client, phase, now);
     assert!(matches!(phase, Phase::Session(_)));
-    (phase, server)
+    (client, phase, server)
 }
 
 /// Waits for the next event, and handles it.
@@ -99,23 +99,18 @@ fn all_addresses_of_the_server_are_tried_in_their_order() {
     let listener = TcpListener::bind("127.0.0.3:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"+OK\r\n"));
-    let mut host = Host::new();
-    let mut client = host.client(plan(port, false), None);
+    let mut client = client(plan(port, false), kernel(), None);
     let addresses = (1..=4).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
     let phase = client.connect(addresses, None, Instant::now());
-    assert_eq!(
-        client.run_from(phase),
-        Exit::Protocol,
-        "a greeting without a challenge, from the third address"
-    );
+    // The third address greets without a challenge.
+    assert_eq!(client.run_from(phase), Exit::Protocol);
     server.join().unwrap().unwrap();
 }
 
 #[test]
 fn an_address_that_does_not_answer_is_given_up_for_the_next_one() {
     let (listener, port) = listen();
-    let mut host = Host::new();
-    let mut client = host.client(plan(port, false), None);
+    let mut client = client(plan(port, false), kernel(), None);
     let mut now = Instant::now();
     let mut phase = client.connect([HERE, HERE].into(), None, now);
     for exit in [None, Some(Exit::Unavailable)] {
@@ -130,11 +125,8 @@ fn an_address_that_does_not_answer_is_given_up_for_the_next_one() {
 
 #[test]
 fn a_server_that_never_greets_is_left_after_thirty_seconds() {
-    let (listener, port) = listen();
-    let mut host = Host::new();
-    let mut client = host.client(plan(port, false), None);
     let now = Instant::now();
-    let (phase, _server) = connected(&mut client, &listener, now);
+    let (mut client, phase, _server) = in_session(false, kernel(), None, now);
     let phase = client.handle_timer(phase, now + just_before(GREETING_TIMEOUT));
     assert_eq!(exit_of(&phase), None);
     assert_eq!(exit_of(&client.handle_timer(phase, now + GREETING_TIMEOUT)), Some(Exit::Unavailable));
@@ -150,11 +142,8 @@ fn a_refusal_is_reported_once_the_server_has_closed_however_it_does() {
         |server| setsockopt(&server, Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 }).unwrap(),
     ];
     for end in ends {
-        let (listener, port) = listen();
-        let mut host = Host::new();
-        let mut client = host.client(plan(port, false), None);
         let now = Instant::now();
-        let (phase, mut server) = connected(&mut client, &listener, now);
+        let (mut client, phase, mut server) = in_session(false, kernel(), None, now);
         server.write_all(&[GREETING, b"-ERR authentication failed.\r\n"].concat()).unwrap();
         let mut phase = step(&mut client, phase, now);
         assert!(matches!(phase, Phase::Leaving(_)));
@@ -173,11 +162,8 @@ fn the_server_has_two_seconds_to_close_after_quit_whatever_it_answers() {
         (Next::Stop, Some(Exit::Ok)),
         (Next::Failure(Failure::Closed), Some(Exit::Unavailable)),
     ] {
-        let (listener, port) = listen();
-        let mut host = Host::new();
-        let mut client = host.client(plan(port, false), None);
         let now = Instant::now();
-        let (phase, mut server) = connected(&mut client, &listener, now);
+        let (mut client, phase, mut server) = in_session(false, kernel(), None, now);
         let Phase::Session(active) = phase else { panic!("a session") };
         let phase = client.leave(*active, next, now);
         server.write_all(b"+OK see you soon.\r\n").unwrap();
@@ -192,11 +178,8 @@ fn the_server_has_two_seconds_to_close_after_quit_whatever_it_answers() {
 
 #[test]
 fn a_signal_in_the_farewell_decides_what_follows_but_a_stop_stays_one() {
-    let (listener, port) = listen();
-    let mut host = Host::new();
-    let mut client = host.client(plan(port, true), None);
     let now = Instant::now();
-    let (phase, server) = connected(&mut client, &listener, now);
+    let (mut client, phase, server) = in_session(true, kernel(), None, now);
     let phase = client.log_in_again(phase, now);
     let phase = client.stop(phase, now);
     let phase = client.log_in_again(phase, now);
@@ -206,12 +189,10 @@ fn a_signal_in_the_farewell_decides_what_follows_but_a_stop_stays_one() {
 
 #[test]
 fn a_tunnel_that_the_kernel_refuses_is_never_pinged() {
-    let (listener, port) = listen();
-    let mut host = Host::new();
-    host.kernel.fail_call(1, Errno::EPERM);
-    let mut client = host.client(plan(port, true), None);
+    let kernel = kernel();
+    kernel.fail_call(1, Errno::EPERM);
     let now = Instant::now();
-    let (phase, mut server) = connected(&mut client, &listener, now);
+    let (mut client, phase, mut server) = in_session(true, kernel, None, now);
     server.write_all(&[GREETING, OFFER].concat()).unwrap();
     let phase = step(&mut client, phase, now);
     assert!(matches!(phase, Phase::Leaving(_)));
@@ -226,10 +207,9 @@ fn a_tunnel_that_the_kernel_refuses_is_never_pinged() {
 fn a_new_address_of_this_host_ends_a_wait_but_not_one_after_a_refusal() {
     let now = Instant::now();
     for (severity, expected) in [(Severity::Passing, backoff::FIRST), (Severity::Refusal, REFUSAL_WAIT)] {
-        let (kernel, routes) = Routes::pair();
-        let mut host = Host::new();
-        let mut client = host.client(plan(1, true), Some(routes));
-        kernel.report(AddressChange::Added(HERE));
+        let (reports, routes) = Routes::pair();
+        let mut client = client(plan(1, true), kernel(), Some(routes));
+        reports.report(AddressChange::Added(HERE));
         let phase = step(&mut client, Phase::Waiting { until: now + REFUSAL_WAIT, severity }, now);
         let later = now + ADDRESS_GRACE;
         let phase = client.handle(phase, &[], later);
@@ -241,16 +221,11 @@ fn a_new_address_of_this_host_ends_a_wait_but_not_one_after_a_refusal() {
 #[test]
 fn a_routing_message_is_only_a_hint_to_ask_the_kernel_for_the_address() {
     for lost in [false, true] {
-        let (listener, port) = listen();
-        let (kernel, routes) = Routes::pair();
-        let mut host = Host::new();
-        let rehearsal = host.kernel.clone();
-        let mut client = host.client(plan(port, false), Some(routes));
-        let now = Instant::now();
-        let (phase, _server) = connected(&mut client, &listener, now);
-        kernel.report(AddressChange::Removed(HERE));
+        let ((reports, routes), kernel, now) = (Routes::pair(), kernel(), Instant::now());
+        let (mut client, phase, _server) = in_session(false, kernel.clone(), Some(routes), now);
+        reports.report(AddressChange::Removed(HERE));
         if lost {
-            rehearsal.lose_address(HERE);
+            kernel.lose_address(HERE);
         }
         let phase = step(&mut client, phase, now);
         let phase = client.handle(phase, &[], now + just_before(ADDRESS_GRACE));
@@ -262,14 +237,10 @@ fn a_routing_message_is_only_a_hint_to_ask_the_kernel_for_the_address() {
 
 #[test]
 fn a_flood_of_routing_messages_is_not_read_until_the_kernel_is_asked() {
-    let (listener, port) = listen();
-    let (kernel, routes) = Routes::pair();
-    let mut host = Host::new();
-    let mut client = host.client(plan(port, false), Some(routes));
-    let now = Instant::now();
-    let (phase, mut server) = connected(&mut client, &listener, now);
+    let ((reports, routes), now) = (Routes::pair(), Instant::now());
+    let (mut client, phase, mut server) = in_session(false, kernel(), Some(routes), now);
     for _ in 0..100 {
-        kernel.report(AddressChange::Removed(HERE));
+        reports.report(AddressChange::Removed(HERE));
     }
     let phase = step(&mut client, phase, now);
     server.write_all(GREETING).unwrap();
@@ -279,14 +250,14 @@ fn a_flood_of_routing_messages_is_not_read_until_the_kernel_is_asked() {
 }
 
 /// A client whose tunnel is up, and the server's end of the connection.
-fn tunneled(client: &mut Client, listener: &TcpListener, now: Instant) -> (Phase, TcpStream) {
-    let (mut phase, mut server) = connected(client, listener, now);
+fn tunneled(kernel: &Rehearsal, now: Instant) -> (Client<'static>, Phase, TcpStream) {
+    let (mut client, mut phase, mut server) = in_session(false, kernel.clone(), None, now);
     for line in [GREETING, OFFER] {
         server.write_all(line).unwrap();
-        phase = step(client, phase, now);
+        phase = step(&mut client, phase, now);
     }
     assert_eq!(phase.state(), "up");
-    (phase, server)
+    (client, phase, server)
 }
 
 /// Lets a client run until `end`, in virtual time: its timers, and the answers to its pings and echo requests.
@@ -310,42 +281,30 @@ fn run_until(client: &mut Client, server: &mut TcpStream, mut phase: Phase, end:
 
 #[test]
 fn an_address_that_is_lost_without_a_message_is_missed_with_the_next_ping() {
-    let (listener, port) = listen();
-    let mut host = Host::new();
-    let rehearsal = host.kernel.clone();
-    let mut client = host.client(plan(port, false), None);
-    let now = Instant::now();
-    let (phase, mut server) = tunneled(&mut client, &listener, now);
+    let (kernel, now) = (kernel(), Instant::now());
+    let (mut client, phase, mut server) = tunneled(&kernel, now);
     let phase = run_until(&mut client, &mut server, phase, now + Duration::from_secs(1));
-    rehearsal.lose_address(HERE);
+    kernel.lose_address(HERE);
     let phase = run_until(&mut client, &mut server, phase, now + Duration::from_mins(1));
     assert_eq!(exit_of(&phase), Some(Exit::Unavailable));
 }
 
 #[test]
 fn an_interface_that_is_set_down_is_set_up_again_but_not_more_than_once_a_minute() {
-    let (listener, port) = listen();
-    let mut host = Host::new();
-    let rehearsal = host.kernel.clone();
-    let mut client = host.client(plan(port, false), None);
-    let now = Instant::now();
-    let (mut phase, _server) = tunneled(&mut client, &listener, now);
+    let (kernel, now) = (kernel(), Instant::now());
+    let (mut client, mut phase, _server) = tunneled(&kernel, now);
     for (seconds, up) in [(5, true), (30, false), (70, true)] {
-        assert!(rehearsal.meddle(&gif0(), |interface| interface.up = false));
+        assert!(kernel.meddle(&gif0(), |interface| interface.up = false));
         phase = client.look(phase, now + Duration::from_secs(seconds));
-        assert_eq!(rehearsal.interfaces()[0].up, up, "after {seconds} s");
+        assert_eq!(kernel.interfaces()[0].up, up, "after {seconds} s");
     }
 }
 
 #[test]
 fn an_interface_that_somebody_removed_is_made_by_a_new_login_even_without_reconnecting() {
-    let (listener, port) = listen();
-    let mut host = Host::new();
-    let mut rehearsal = host.kernel.clone();
-    let mut client = host.client(plan(port, false), None);
-    let now = Instant::now();
-    let (phase, server) = tunneled(&mut client, &listener, now);
-    ffi::kernel::Kernel::destroy_gif(&mut rehearsal, &gif0()).unwrap();
+    let (kernel, now) = (kernel(), Instant::now());
+    let (mut client, phase, server) = tunneled(&kernel, now);
+    ffi::kernel::Kernel::destroy_gif(&mut kernel.clone(), &gif0()).unwrap();
     let phase = client.look(phase, now);
     assert_eq!(phase.state(), "leaving");
     drop(server);
@@ -355,27 +314,36 @@ fn an_interface_that_somebody_removed_is_made_by_a_new_login_even_without_reconn
 
 #[test]
 fn a_tunnel_through_which_nothing_comes_any_more_is_given_up_for_a_new_login() {
-    let (listener, port) = listen();
-    let mut host = Host::new();
-    let rehearsal = host.kernel.clone();
-    let mut client = host.client(plan(port, false), None);
-    let now = Instant::now();
-    let (phase, mut server) = tunneled(&mut client, &listener, now);
+    let (kernel, now) = (kernel(), Instant::now());
+    let (mut client, phase, mut server) = tunneled(&kernel, now);
     let phase = run_until(&mut client, &mut server, phase, now + Duration::from_mins(10));
     assert!(client.status(&phase, now).contains(", echo "), "{}", client.status(&phase, now));
-    rehearsal.set_largest_echo(None);
+    kernel.set_largest_echo(None);
     let phase = run_until(&mut client, &mut server, phase, now + Duration::from_mins(15));
     assert_eq!(phase.state(), "leaving");
 }
 
 #[test]
+fn echo_requests_keep_a_nat_open_if_the_server_was_not_told_a_port() {
+    for (udp, interval) in
+        [(Announcement::Port(4028), PING_INTERVAL), (Announcement::Unknown, KEEPALIVE_INTERVAL)]
+    {
+        let mut plan = plan(1, false);
+        Rc::get_mut(&mut plan.login).unwrap().udp = Some(udp);
+        let (client, now) = (client(plan, kernel(), None), Instant::now());
+        let mut echo = client.new_echo(now);
+        echo.handle_timer(now);
+        echo.handle_reply(1, now);
+        echo.handle_reply(2, now);
+        assert_eq!(echo.timer(), now + interval);
+    }
+}
+
+#[test]
 fn a_tunnel_that_never_answers_is_kept() {
-    let (listener, port) = listen();
-    let mut host = Host::new();
-    host.kernel.set_largest_echo(None);
-    let mut client = host.client(plan(port, false), None);
-    let now = Instant::now();
-    let (phase, mut server) = tunneled(&mut client, &listener, now);
+    let (kernel, now) = (kernel(), Instant::now());
+    kernel.set_largest_echo(None);
+    let (mut client, phase, mut server) = tunneled(&kernel, now);
     let phase = run_until(&mut client, &mut server, phase, now + Duration::from_hours(2));
     assert_eq!(phase.state(), "up");
 }
@@ -383,8 +351,7 @@ fn a_tunnel_that_never_answers_is_kept() {
 #[test]
 fn once_a_tunnel_has_held_for_a_minute_the_next_wait_is_a_short_one() {
     for (held, short) in [(just_before(HELD), false), (HELD, true)] {
-        let mut host = Host::new();
-        let mut client = host.client(plan(1, true), None);
+        let mut client = client(plan(1, true), kernel(), None);
         for _ in 0..5 {
             client.backoff.next_wait();
         }

@@ -34,24 +34,19 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn replies_are_told_apart_by_their_first_word() {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect();
-        assert_eq!(
-            Reply::read("+OK hi, happy to hear from you"),
-            Ok(Reply::Ok(words("hi, happy to hear from you")))
-        );
-        assert_eq!(Reply::read("+OK"), Ok(Reply::Ok(Vec::new())));
-        assert_eq!(
-            Reply::read("-ERR authentication failed."),
-            Ok(Reply::Error("authentication failed.".to_owned()))
-        );
-    }
-
-    #[test]
-    fn anything_else_is_not_a_reply_and_is_cleaned() {
-        assert_eq!(Reply::read("220 mail\x07"), Err(NotAReply("220 mail?".to_owned())));
-        assert!(Reply::read("").is_err());
-        assert!(Reply::read("+OKAY").is_err());
+    fn the_first_word_tells_replies_from_other_lines() {
+        let ok = |words: &[&str]| Ok(Reply::Ok(words.iter().map(ToString::to_string).collect()));
+        let bad = |line: &str| Err(NotAReply(line.to_owned()));
+        for (line, expected) in [
+            ("+OK", ok(&[])),
+            ("+OK hi, happy to hear from you", ok(&["hi,", "happy", "to", "hear", "from", "you"])),
+            ("-ERR authentication failed.", Ok(Reply::Error("authentication failed.".to_owned()))),
+            ("220 mail\x07", bad("220 mail?")),
+            ("", bad("")),
+            ("+OKAY", bad("+OKAY")),
+        ] {
+            assert_eq!(Reply::read(line), expected);
+        }
     }
 
     proptest! {
