@@ -14,7 +14,7 @@ pub(crate) fn about_start(error: &StartError) -> &'static str {
         StartError::NotFreeBsd => "use --rehearse to see what would be done",
         StartError::Tunnel(error) => about_tunnel(error),
         StartError::Password(PasswordError::Terminal(_)) => "put it into the auth file",
-        StartError::Script(ScriptError::Missing { .. }) => "name another with -s",
+        StartError::Script(ScriptError::Missing(..)) => "name another with -s",
         StartError::Daemon(DaemonError::Running { .. }) => "stop it, or name another file with -f",
         StartError::Daemon(DaemonError::PidFile { .. }) => "name another file with -f",
         StartError::Password(_)
@@ -64,7 +64,7 @@ fn about_reason(reason: &Reason) -> &'static str {
 fn about_tunnel(error: &tunnel::Error) -> &'static str {
     match error {
         tunnel::Error::PortInUse(_) => "choose another with -b",
-        tunnel::Error::Refused { step: Step::SetMtu(_), .. } => "choose another with -m",
+        tunnel::Error::Refused(Step::SetMtu(_), ..) => "choose another with -m",
         _ => "",
     }
 }

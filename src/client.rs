@@ -1,32 +1,8 @@
 //! The client: the only loop. It waits for the socket, signals, timers, the script and the kernel, feeds the session,
 //! and carries out the session's actions.
 //!
-//! # Phases
-//!
-//! The client is in one phase at a time. An event takes the phase and returns the next one.
-//!
-//! | phase | event | what is done | next phase |
-//! | --- | --- | --- | --- |
-//! | resolving | addresses found | connect to the first | connecting |
-//! | | no address, or 30 s are over | | *failed* |
-//! | | SIGHUP, or this host gets an address | look up the server again | resolving |
-//! | connecting | connected | begin a session | session |
-//! | | refused, or 30 s are over | connect to the next address, if there is one | connecting, or *failed* |
-//! | session | a tunnel is offered | make or change the tunnel, run `up`, ping | session |
-//! | | the server refuses, its offer is bad, or the kernel refuses the tunnel | send `quit` | leaving |
-//! | | the server closes or does not answer, or this host has lost its address | run `down` | *failed* |
-//! | | SIGHUP, SIGTERM | send `quit`, run `down` | leaving |
-//! | leaving | the server closes, or 2 s are over | | as decided: resolving, *failed* or ending |
-//! | waiting | the wait is over, or SIGHUP | look up the server | resolving |
-//! | | this host gets an address | shorten the wait if the address may help | waiting |
-//! | ending | no script runs any more | remove the tunnel | the end |
-//!
-//! *Failed* is waiting with `-l`, unless it is of no use to try again, and ending otherwise. After a login that failed
-//! but was not refused, the next address of the server is tried first. SIGHUP starts again from
-//! connecting, too. In all phases without a connection SIGTERM leads to ending.
-//!
-//! After `quit` the client waits for the server to close: KAME's server answers `quit` first, then removes its end of
-//! the tunnel, then closes. A login in between would find the old tunnel in the way of the new one.
+//! The client is in one phase at a time. An event takes the phase and returns the next one: see the table in
+//! `docs/architecture.md`.
 //!
 //! # The five seconds of a shutdown
 //!
@@ -69,18 +45,22 @@ use crate::signals::{Signal, Signals};
 use crate::tunnel::{Settings, Tunnel};
 use clocks::Clocks;
 use connection::{Attempt, Connection};
-pub use failure::{Failure, Severity};
+pub(crate) use failure::Failure;
+use failure::Severity;
 use wait::Source;
-pub use watch::{ADDRESS_GRACE, KEEPALIVE_INTERVAL};
+#[cfg(test)]
+use watch::ADDRESS_GRACE;
 
 /// How long an attempt to connect may take.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the server may take to close the connection after `quit`.
-pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the server may take to close the connection after `quit`. KAME's server answers `quit` first, then removes
+/// its end of the tunnel, then closes. After an earlier login the old tunnel would be in the way of the new one.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait after a refused login if one has worked before.
-pub const REFUSAL_WAIT: Duration = Duration::from_mins(5);
+const REFUSAL_WAIT: Duration = Duration::from_mins(5);
 /// How long a tunnel must have held for the next wait to be a short one.
-pub const HELD: Duration = Duration::from_mins(1);
+const HELD: Duration = Duration::from_mins(1);
+
 /// What the client is to do.
 pub struct Plan {
     /// The tunnel, and the server's name or IPv4 address.
@@ -94,17 +74,17 @@ pub struct Plan {
 }
 
 enum Phase {
-    /// Looking up the server's name.
     Resolving(Lookup),
-    /// Connecting to one of the server's addresses.
     Connecting(Connecting),
-    /// Logging in, or up.
     Session(Box<Active>),
     /// `quit` has been sent: the server is to close the connection.
     Leaving(Box<Leaving>),
-    /// Waiting for the next attempt.
-    Waiting { until: Instant, address_may_help: bool },
-    /// Waiting for the script alone, before the program ends.
+    /// Until the next attempt.
+    Waiting {
+        until: Instant,
+        address_may_help: bool,
+    },
+    /// Only the script still runs.
     Ending(Exit),
 }
 
@@ -115,7 +95,6 @@ struct Connecting {
     remaining: VecDeque<Ipv4Addr>,
 }
 
-/// A connection and its session.
 struct Active {
     connection: Connection,
     session: Session,
@@ -124,7 +103,6 @@ struct Active {
     remaining: VecDeque<Ipv4Addr>,
 }
 
-/// A tunnel that is up.
 struct Up {
     since: Instant,
     parameters: Parameters,
@@ -142,13 +120,10 @@ struct Leaving {
 
 /// What follows a session.
 enum Next {
-    /// An attempt that has failed.
     Failure(Failure),
     /// The server's other addresses, after a login that has failed at one.
     Addresses(VecDeque<Ipv4Addr>, Failure),
-    /// A new login, at once.
     LogIn,
-    /// The end of the program.
     Stop,
 }
 
@@ -209,9 +184,10 @@ impl<'k> Client<'k> {
     fn run_from(&mut self, mut phase: Phase) -> Exit {
         let exit = loop {
             self.note_state(&phase);
-            match phase {
-                Phase::Ending(exit) if self.scripts.is_idle() => break exit,
-                _ => {}
+            if let Phase::Ending(exit) = phase
+                && self.scripts.is_idle()
+            {
+                break exit;
             }
             match self.wait(&phase) {
                 Ok(ready) => {

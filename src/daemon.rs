@@ -13,24 +13,12 @@ const ATTEMPTS: u32 = 10;
 
 /// Why the program cannot be a daemon.
 #[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// Another process holds the lock on the pid file.
+pub(crate) enum DaemonError {
+    /// Another process holds the lock on the pid file. Its content is normally the pid of that process.
     #[error("dtcpclient is running already{}: it holds {}", pid_of(*holder), path.display())]
-    Running {
-        /// The pid file.
-        path: PathBuf,
-        /// The number in the file: normally the pid of the process that holds it.
-        holder: Option<u32>,
-    },
-    /// The pid file cannot be made or written.
+    Running { path: PathBuf, holder: Option<u32> },
     #[error("cannot make the pid file {}", path.display())]
-    PidFile {
-        /// The pid file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// daemon(3) failed.
+    PidFile { path: PathBuf, source: io::Error },
     #[error("cannot detach from the terminal")]
     Detach(#[source] Errno),
 }
@@ -118,32 +106,18 @@ mod tests {
 
     #[test]
     fn the_file_holds_our_pid_can_be_read_by_all_and_is_removed_with_us() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pid");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pid");
+        // A stale file is taken over.
+        fs::write(&path, "99999999 and more\n").unwrap();
         let mut pid_file = PidFile::lock(&path).unwrap();
         pid_file.write().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
-        drop(pid_file);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_file_that_is_held_is_refused_and_names_the_holder() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pid");
-        let mut pid_file = PidFile::lock(&path).unwrap();
-        pid_file.write().unwrap();
         let error = PidFile::lock(&path).unwrap_err();
         assert!(error.to_string().contains(&format!("as process {}", std::process::id())), "{error}");
-        assert!(path.exists());
-    }
-
-    #[test]
-    fn a_stale_file_is_taken_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pid");
-        fs::write(&path, "99999999 and more\n").unwrap();
+        drop(pid_file);
+        assert!(!path.exists());
         PidFile::lock(&path).unwrap().write().unwrap();
         assert!(!path.exists());
     }

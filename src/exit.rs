@@ -8,60 +8,46 @@ use crate::script::ScriptError;
 use crate::startup::StartError;
 use crate::tunnel;
 
-/// Why the program ends, as an exit status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Ended by SIGTERM or SIGINT, as asked.
-    Ok = 0,
-    /// `EX_USAGE`
-    Usage = 64,
-    /// `EX_NOINPUT`
-    NoInput = 66,
-    /// `EX_NOHOST`
-    NoHost = 68,
-    /// `EX_UNAVAILABLE`
-    Unavailable = 69,
-    /// `EX_SOFTWARE`
-    Software = 70,
-    /// `EX_OSERR`
-    OsError = 71,
-    /// `EX_CANTCREAT`
-    CantCreate = 73,
-    /// `EX_TEMPFAIL`
-    TempFail = 75,
-    /// `EX_PROTOCOL`
-    Protocol = 76,
-    /// `EX_NOPERM`
-    NoPermission = 77,
-    /// `EX_CONFIG`
-    Config = 78,
+/// Makes [`Exit`] and its table, in the order that `--help` lists them.
+macro_rules! exits {
+    ($($name:ident = $code:literal, $meaning:literal;)*) => {
+        /// Why the program ends, as an exit status.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Exit {
+            $(#[doc = $meaning] $name = $code,)*
+        }
+
+        impl Exit {
+            /// Every status with its meaning.
+            pub const TABLE: &[(Self, &str)] = &[$((Self::$name, $meaning),)*];
+        }
+    };
+}
+
+exits! {
+    Ok = 0, "ended by SIGTERM or SIGINT";
+    Usage = 64, "the command line is wrong";
+    NoInput = 66, "the password, the auth file or the script cannot be had or read";
+    NoHost = 68, "the server's name does not resolve";
+    Unavailable = 69, "no server, the connection closed, no such tunnel type, or this is not FreeBSD";
+    Software = 70, "an internal fault";
+    OsError = 71, "the kernel refused the tunnel";
+    CantCreate = 73, "the pid file cannot be made";
+    TempFail = 75, "another dtcpclient holds the pid file, or the server has no tunnel free";
+    Protocol = 76, "the server's words make no sense";
+    NoPermission = 77, "the login was refused, or there is no privilege to make a tunnel";
+    Config = 78, "the auth file or the script is unsafe or malformed, or a NAT is in the way";
 }
 
 impl Exit {
-    /// Every status with its meaning, in the order that `--help` lists them.
-    pub const TABLE: &[(Self, &str)] = &[
-        (Self::Ok, "ended by SIGTERM or SIGINT"),
-        (Self::Usage, "the command line is wrong"),
-        (Self::NoInput, "the password, the auth file or the script cannot be had or read"),
-        (Self::NoHost, "the server's name does not resolve"),
-        (Self::Unavailable, "no server, the connection closed, no such tunnel type, or this is not FreeBSD"),
-        (Self::Software, "an internal fault"),
-        (Self::OsError, "the kernel refused the tunnel"),
-        (Self::CantCreate, "the pid file cannot be made"),
-        (Self::TempFail, "another dtcpclient holds the pid file, or the server has no tunnel free"),
-        (Self::Protocol, "the server's words make no sense"),
-        (Self::NoPermission, "the login was refused, or there is no privilege to make a tunnel"),
-        (Self::Config, "the auth file or the script is unsafe or malformed, or a NAT is in the way"),
-    ];
-
     /// The status as a number.
     pub const fn code(self) -> u8 {
         self as u8
     }
 
     /// The table as lines of text.
-    pub fn listing() -> String {
+    pub(crate) fn listing() -> String {
         Self::TABLE.iter().map(|(exit, meaning)| format!("  {:<3} {meaning}\n", exit.code())).collect()
     }
 }
@@ -72,7 +58,7 @@ impl From<&StartError> for Exit {
             StartError::NotFreeBsd => Self::Unavailable,
             StartError::Resources(_) | StartError::Daemon(DaemonError::Detach(_)) => Self::OsError,
             StartError::Password(error) => error.into(),
-            StartError::Script(ScriptError::Missing { .. }) => Self::NoInput,
+            StartError::Script(ScriptError::Missing(..)) => Self::NoInput,
             StartError::Script(ScriptError::NotExecutable(_) | ScriptError::Writable(_)) => Self::Config,
             StartError::Daemon(DaemonError::Running { .. }) => Self::TempFail,
             StartError::Daemon(DaemonError::PidFile { .. }) => Self::CantCreate,
@@ -146,7 +132,7 @@ impl From<&tunnel::Error> for Exit {
             | Error::PairInUse(..)
             | Error::InnerInUse(..)
             | Error::NoRoute(_)
-            | Error::Refused { .. } => Self::OsError,
+            | Error::Refused(..) => Self::OsError,
         }
     }
 }

@@ -3,16 +3,16 @@
 //! Data flows one way: options → client → protocol → offer → tunnel → kernel.
 
 mod advice;
-pub mod backoff;
+mod backoff;
 pub mod client;
 mod daemon;
 mod echo;
 pub mod exit;
-pub mod logging;
+mod logging;
 mod lookup;
 pub mod options;
 mod password;
-pub mod prompt;
+mod prompt;
 pub mod protocol;
 mod report;
 pub mod script;

@@ -27,14 +27,14 @@ struct Logger {
 }
 
 /// Starts to log to standard error; with `debug` each line of the protocol too.
-pub fn start(debug: bool) {
+pub(crate) fn start(debug: bool) {
     log::set_max_level(if debug { LevelFilter::Debug } else { LevelFilter::Info });
     // A second start, which only a test makes, finds the logger set.
     let _ = log::set_logger(&LOGGER);
 }
 
 /// From here on, logs to syslogd(8) (facility daemon) with the pid of this process.
-pub fn use_syslog() {
+pub(crate) fn use_syslog() {
     LOGGER.syslog.get_or_init(|| Syslog::new(SOCKETS.map(PathBuf::from).to_vec()));
 }
 

@@ -100,24 +100,12 @@ fn addresses_of(server: &str) -> io::Result<Vec<Ipv4Addr>> {
 mod tests {
     use super::*;
 
-    fn look_up(server: &str) -> io::Result<Vec<Ipv4Addr>> {
-        Resolver::default().start(server, Instant::now()).unwrap().finish()
-    }
-
     #[test]
-    fn an_address_needs_no_name_service() {
+    fn a_name_is_looked_up_and_an_address_taken_as_it_is() {
+        let look_up = |server| Resolver::default().start(server, Instant::now()).unwrap().finish();
         assert_eq!(look_up("192.0.2.1").unwrap(), [Ipv4Addr::new(192, 0, 2, 1)]);
-    }
-
-    #[test]
-    fn a_server_without_an_ipv4_address_is_an_error() {
-        let error = look_up("2001:db8::1").unwrap_err();
-        assert_eq!(error.to_string(), "it has no IPv4 address");
-    }
-
-    /// No name server is asked for a name that cannot be one.
-    #[test]
-    fn a_name_that_cannot_exist_is_an_error() {
+        assert_eq!(look_up("2001:db8::1").unwrap_err().to_string(), "it has no IPv4 address");
+        // No name server is asked for a name that cannot exist.
         assert!(look_up("broker..invalid").is_err());
     }
 }

@@ -132,10 +132,6 @@ mod tests {
         Options::read(std::iter::once("dtcpclient").chain(line.split_whitespace()).map(OsString::from))
     }
 
-    fn complaint(line: &str) -> String {
-        read(line).unwrap_err().to_string()
-    }
-
     #[test]
     fn a_server_alone_gives_the_defaults_of_the_manual() {
         let options = read("-u me broker.example").unwrap();
@@ -172,7 +168,7 @@ mod tests {
             ("-m 8193 s", ["--mtu", "8193", "from 1280 to 8192"]),
             ("-t bridge s", ["--tunnel-type", "bridge", "tunnelonly, host, network"]),
         ] {
-            let complaint = complaint(line);
+            let complaint = read(line).unwrap_err().to_string();
             assert!(named.iter().all(|name| complaint.contains(name)), "{line}: {complaint}");
         }
     }
@@ -187,43 +183,38 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_server_is_an_error() {
+    fn the_server_is_required_and_the_user_is_the_login_name_by_default() {
         assert_eq!(read("-l").unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
-    }
-
-    #[test]
-    fn the_user_is_the_login_name_if_none_is_given() {
         let login = User::from_uid(Uid::current()).unwrap().unwrap().name;
         assert_eq!(read("broker").unwrap().user, login);
     }
 
     #[test]
     fn the_announced_udp_port_follows_b_and_n() {
-        let announced = |line: &str| read(line).unwrap().announcement;
-        assert_eq!(announced("-U s"), Some(Announcement::Port(4028)));
-        assert_eq!(announced("-U -b 5000 s"), Some(Announcement::Port(5000)));
-        assert_eq!(announced("-U -n s"), Some(Announcement::Unknown));
-        assert_eq!(announced("-U -n -B 6000 s"), Some(Announcement::Port(6000)));
+        for (line, announced, warned) in [
+            ("-U s", Some(Announcement::Port(4028)), false),
+            ("-U -b 5000 s", Some(Announcement::Port(5000)), false),
+            ("-U -n s", Some(Announcement::Unknown), false),
+            ("-U -n -B 6000 s", Some(Announcement::Port(6000)), false),
+            ("-B 5000 s", None, true),
+        ] {
+            let options = read(line).unwrap();
+            assert_eq!((options.announcement, options.warning.is_some()), (announced, warned), "{line}");
+        }
     }
 
     #[test]
-    fn a_nat_port_without_udp_is_warned_of() {
-        assert!(read("-B 5000 s").unwrap().warning.is_some());
-        assert!(read("-U -B 5000 s").unwrap().warning.is_none());
-    }
-
-    #[test]
-    fn a_pid_file_is_written_by_a_daemon_or_if_it_is_asked_for() {
-        assert_eq!(read("s").unwrap().pid_file, None);
-        assert_eq!(read("-D s").unwrap().pid_file, Some(PID_FILE.into()));
-        assert_eq!(read("-f /tmp/pid s").unwrap().pid_file, Some("/tmp/pid".into()));
-    }
-
-    #[test]
-    fn files_are_absolute_for_a_daemon_changes_its_directory() {
-        let options = read("-f pid -s script --auth-file auth s").unwrap();
+    fn files_have_absolute_paths_since_a_daemon_changes_its_directory() {
         let here = |name| std::env::current_dir().unwrap().join(name);
-        assert_eq!(options.pid_file, Some(here("pid")));
+        for (line, pid_file) in [
+            ("s", None),
+            ("-D s", Some(PID_FILE.into())),
+            ("-f /tmp/pid s", Some("/tmp/pid".into())),
+            ("-f pid s", Some(here("pid"))),
+        ] {
+            assert_eq!(read(line).unwrap().pid_file, pid_file, "{line}");
+        }
+        let options = read("-s script --auth-file auth s").unwrap();
         assert_eq!(options.script, InputFile { path: here("script"), named: true });
         assert_eq!(options.auth_file, InputFile { path: here("auth"), named: true });
     }

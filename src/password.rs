@@ -23,15 +23,9 @@ const LARGEST_FILE: u64 = 1 << 20;
 
 /// Why there is no password.
 #[derive(Debug, thiserror::Error)]
-pub enum PasswordError {
-    /// The auth file cannot be opened or read.
+pub(crate) enum PasswordError {
     #[error("cannot read the auth file {}", path.display())]
-    Unreadable {
-        /// The auth file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// It is a device, a pipe or a directory, or far too large.
     #[error("the auth file {} is not a regular file of at most 1 MiB", .0.display())]
     NotAFile(PathBuf),
@@ -40,35 +34,19 @@ pub enum PasswordError {
     Writable(PathBuf),
     /// A line that is not `server:user:password`. It is not shown: it may be a password.
     #[error("{}, line {line}: not of the form server:user:password", path.display())]
-    BadLine {
-        /// The auth file.
-        path: PathBuf,
-        /// The line's number, from 1.
-        line: usize,
-    },
-    /// No entry, and no terminal to ask on.
+    BadLine { path: PathBuf, line: usize },
     #[error(
         "no password for {user} at {server}: put a line {server}:{user}:PASSWORD into {}, or start from a terminal",
         path.display()
     )]
-    NoTerminal {
-        /// The user.
-        user: String,
-        /// The server.
-        server: String,
-        /// The auth file.
-        path: PathBuf,
-    },
-    /// The terminal failed.
+    NoTerminal { user: String, server: String, path: PathBuf },
     #[error("cannot ask for the password on the terminal")]
     Terminal(#[source] io::Error),
-    /// The user typed nothing.
     #[error("no password was typed")]
     Empty,
     /// The user typed bytes that are not UTF-8, which rpassword does not pass on.
     #[error("the password that was typed is not UTF-8: put it into the auth file")]
     NotUtf8,
-    /// A signal came instead of a password.
     #[error("interrupted: no password was typed")]
     Interrupted,
 }
@@ -203,20 +181,16 @@ mod tests {
         find_entry(content.as_bytes(), Path::new("/etc/auth"), "broker", "foo")
     }
 
-    fn password(content: &str) -> Option<String> {
-        find_in(content).unwrap().map(|password| String::from_utf8(password.to_vec()).unwrap())
-    }
-
     #[test]
-    fn the_entry_of_the_server_and_the_user_is_taken() {
-        let content = "# comment\n\n  \nother:foo:no\nbroker:bar:no\nBroker:foo:yes\nbroker:foo:late\n";
-        assert_eq!(password(content), Some("yes".to_owned()));
-        assert_eq!(password("other:foo:no"), None);
-    }
-
-    #[test]
-    fn a_password_may_hold_colons_hashes_and_blanks() {
-        assert_eq!(password("broker:foo: a:b#c \r\n"), Some(" a:b#c ".to_owned()));
+    fn the_first_entry_of_the_server_and_the_user_is_taken() {
+        for (content, expected) in [
+            ("# comment\n\n  \nother:foo:no\nbroker:bar:no\nBroker:foo:yes\nbroker:foo:late\n", Some("yes")),
+            ("other:foo:no", None),
+            ("broker:foo: a:b#c \r\n", Some(" a:b#c ")),
+        ] {
+            let found = find_in(content).unwrap();
+            assert_eq!(found.as_ref().map(|password| &***password), expected.map(str::as_bytes));
+        }
     }
 
     #[test]
@@ -232,33 +206,22 @@ mod tests {
         read_auth_file(&InputFile { path: path.to_owned(), named: true }, "broker", "foo")
     }
 
-    fn file_with_mode(mode: u32) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "broker:foo:bar\n").unwrap();
-        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-        file
-    }
-
     #[test]
-    fn a_file_that_others_may_write_is_refused() {
+    fn a_named_file_must_be_a_regular_file_that_only_its_owner_may_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auth");
+        assert!(matches!(read(&path), Err(PasswordError::Unreadable { .. })));
+        assert!(matches!(read(directory.path()), Err(PasswordError::NotAFile(_))));
+        fs::write(&path, "broker:foo:bar\n").unwrap();
+        let set_mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         for mode in [0o620, 0o602, 0o666] {
-            let file = file_with_mode(mode);
-            let error = read(file.path()).unwrap_err();
-            assert!(matches!(error, PasswordError::Writable(_)), "{mode:o}: {error}");
+            set_mode(mode);
+            assert!(matches!(read(&path), Err(PasswordError::Writable(_))), "{mode:o}");
         }
         for mode in [0o600, 0o400, 0o644] {
-            let file = file_with_mode(mode);
-            assert_eq!(**read(file.path()).unwrap().unwrap(), *b"bar", "{mode:o}");
+            set_mode(mode);
+            assert_eq!(**read(&path).unwrap().unwrap(), *b"bar", "{mode:o}");
         }
-    }
-
-    #[test]
-    fn a_named_file_must_be_there_and_be_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = read(&folder.path().join("none")).unwrap_err();
-        assert!(matches!(missing, PasswordError::Unreadable { .. }), "{missing}");
-        let error = read(folder.path()).unwrap_err();
-        assert!(matches!(error, PasswordError::NotAFile(_)), "{error}");
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::signals::{Signal, Signals};
 
 /// How the question ended.
-pub enum Answer {
+pub(crate) enum Answer {
     /// This was typed, without the end of line.
     Typed(Zeroizing<String>),
     /// A signal came instead, such as that of Ctrl-C.
@@ -37,7 +37,7 @@ enum JobControl {
 /// Asks `question` on the controlling terminal and reads a line in a thread beside the signals. The terminal's settings
 /// are restored when this returns and while the process is stopped. After [`Answer::Interrupted`] the thread stays in
 /// read(2) until the program exits. Without a terminal this is an error.
-pub fn ask(question: &str, signals: &mut Signals) -> io::Result<Answer> {
+pub(crate) fn ask(question: &str, signals: &mut Signals) -> io::Result<Answer> {
     let mut terminal = Terminal::open(question)?;
     let mut jobs = Signals::of(&[(SIGTSTP, JobControl::Stop), (SIGCONT, JobControl::Continue)])?;
     terminal.ask(&mut jobs)?;

@@ -25,13 +25,8 @@ const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     /// It does not exist, or its mode cannot be read.
-    #[error("cannot use the script {}", path.display())]
-    Missing {
-        /// The script.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
+    #[error("cannot use the script {}", .0.display())]
+    Missing(PathBuf, #[source] io::Error),
     /// It is a directory, or has no execute bit.
     #[error("the script {} is not executable: chmod +x it", .0.display())]
     NotExecutable(PathBuf),
@@ -49,7 +44,7 @@ pub fn check(script: &InputFile) -> Result<Option<PathBuf>, ScriptError> {
             info!("{} does not exist: no script will be run", path.display());
             return Ok(None);
         }
-        Err(source) => return Err(ScriptError::Missing { path, source }),
+        Err(error) => return Err(ScriptError::Missing(path, error)),
     };
     let mode = metadata.permissions().mode();
     if !metadata.is_file() || mode & 0o111 == 0 {

@@ -36,8 +36,7 @@ const WATCHED: &[(i32, Signal)] = &[
     (SIGCHLD, Signal::Child),
 ];
 
-/// Signals of this process and their meanings `S`. Their handlers stay for the rest of the program: to remove one, a
-/// thread would have to wait until no other is in it, and spin meanwhile.
+/// Signals of this process and their meanings `S`.
 pub struct Signals<S = Signal> {
     /// One byte comes for each signal; the flags say which one it was.
     woken: UnixStream,

@@ -23,20 +23,16 @@ use crate::{advice, logging, shell};
 
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No kernel but FreeBSD's can make a tunnel.
+pub(crate) enum StartError {
+    #[cfg_attr(target_os = "freebsd", expect(dead_code, reason = "it is for other systems"))]
     #[error("tunnels can be made on FreeBSD only")]
     NotFreeBsd,
-    /// No password.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The script may not be run.
     #[error(transparent)]
     Script(#[from] ScriptError),
-    /// No pid file, or not detached.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
-    /// No privilege to make a tunnel.
     #[error(transparent)]
     Tunnel(#[from] tunnel::Error),
     /// The system has no more descriptors or threads.
@@ -66,7 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn start(options: Options) -> Result<Exit, StartError> {
     let mut signals = Signals::watch().map_err(StartError::Resources)?;
-    let mut kernel = kernel(&options)?;
+    let (mut kernel, routes) = host(&options)?;
     let mut tunnel = Tunnel::new(&mut *kernel, options.tunnel.clone());
     let program = script::check(&options.script)?;
     tunnel.check_privilege()?;
@@ -83,7 +79,6 @@ fn start(options: Options) -> Result<Exit, StartError> {
     }
     info!("starting, for a tunnel of type {} from {server}", options.tunnel_type);
     let scripts = Runner::new(program, script_mode(&options), Limits::default());
-    let routes = watch_addresses(&options);
     let exit = Client::new(plan(options, password), tunnel, scripts, &mut signals, routes).run();
     info!("exiting");
     Ok(exit)
@@ -100,37 +95,27 @@ fn plan(options: Options, password: password::Password) -> Plan {
     Plan { tunnel: options.tunnel, port: options.port, login: Rc::new(login), reconnect: options.reconnect }
 }
 
-fn kernel(options: &Options) -> Result<Box<dyn Kernel>, StartError> {
+/// A kernel, and a socket that reports changes of this host's addresses, if it can be had.
+type Host = (Box<dyn Kernel>, Option<RouteSocket>);
+
+/// A rehearsal does not watch addresses: it has nothing that could be affected.
+fn host(options: &Options) -> Result<Host, StartError> {
     if options.rehearse {
-        return Ok(Box::new(Rehearsal::new(printer(options))));
+        return Ok((Box::new(Rehearsal::new(printer(options))), None));
     }
     freebsd()
 }
 
 #[cfg(target_os = "freebsd")]
-fn freebsd() -> Result<Box<dyn Kernel>, StartError> {
+fn freebsd() -> Result<Host, StartError> {
     let kernel = ffi::freebsd::FreeBsd::new().map_err(StartError::Resources)?;
-    Ok(Box::new(kernel))
-}
-
-#[cfg(not(target_os = "freebsd"))]
-fn freebsd() -> Result<Box<dyn Kernel>, StartError> {
-    Err(StartError::NotFreeBsd)
-}
-
-/// Reports of this host's addresses. A rehearsal has no use for them: it keeps nothing that an address could lose.
-#[cfg(target_os = "freebsd")]
-fn watch_addresses(options: &Options) -> Option<RouteSocket> {
-    if options.rehearse {
-        return None;
-    }
     let failed = |error: &io::Error| warn!("cannot watch this host's addresses: {error}");
-    RouteSocket::open().inspect_err(failed).ok()
+    Ok((Box::new(kernel), RouteSocket::open().inspect_err(failed).ok()))
 }
 
 #[cfg(not(target_os = "freebsd"))]
-fn watch_addresses(_: &Options) -> Option<RouteSocket> {
-    None
+fn freebsd() -> Result<Host, StartError> {
+    Err(StartError::NotFreeBsd)
 }
 
 fn script_mode(options: &Options) -> ScriptMode {

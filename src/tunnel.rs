@@ -23,7 +23,8 @@ use log::{error, info, warn};
 
 use crate::protocol::{DEFAULT_UDP_PORT, Offer};
 use crate::report::chain;
-pub use error::{Error, Step};
+pub use error::Error;
+pub(crate) use error::Step;
 use identity::Owner;
 
 /// The group that every tunnel joins, so that a firewall can name them all.

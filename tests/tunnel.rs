@@ -1,9 +1,7 @@
 //! Tunnels on a rehearsed kernel: what is done, in what order, and what is left when something fails.
 
-use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 
 use dtcpclient::protocol::Offer;
 use dtcpclient::tunnel::{Carrier, Error, Settings, Tunnel};
@@ -12,6 +10,7 @@ use ffi::kernel::{Ends, Kernel};
 use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message};
 use ffi::rehearsal::Rehearsal;
+use harness::{is_empty, name, rehearsal, silent};
 
 const GIF: Carrier = Carrier::Gif;
 const UDP: Carrier = Carrier::Udp { port: 4028 };
@@ -19,8 +18,10 @@ const UDP: Carrier = Carrier::Udp { port: 4028 };
 /// More calls than any tunnel takes.
 const MANY: u64 = 40;
 
-fn settings(carrier: Carrier) -> Settings {
-    Settings { server: "broker.example".to_owned(), carrier, mtu: 1400 }
+/// The tunnel of a process. The kernel that it borrows is leaked.
+fn tunnel(kernel: &Rehearsal, carrier: Carrier) -> Tunnel<'static> {
+    let settings = Settings { server: "broker.example".to_owned(), carrier, mtu: 1400 };
+    Tunnel::new(Box::leak(Box::new(kernel.clone())), settings)
 }
 
 /// The connection's own address.
@@ -48,92 +49,72 @@ fn other() -> Offer {
     offer(9, Some(("2001:db8::6", "2001:db8::5")))
 }
 
-/// A rehearsal, and the commands that it has printed so far.
-fn rehearsal() -> (Rehearsal, Rc<RefCell<Vec<String>>>) {
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let sink = Rc::clone(&told);
-    (Rehearsal::new(move |words| sink.borrow_mut().push(words.join(" "))), told)
-}
-
-fn name(name: &str) -> InterfaceName {
-    InterfaceName::new(name).expect("a good name")
+/// A kernel with a tunnel.
+fn up(carrier: Carrier, offer: &Offer) -> (Rehearsal, Tunnel<'static>) {
+    let kernel = silent();
+    let mut tunnel = tunnel(&kernel, carrier);
+    tunnel.bring_up(LOCAL, offer).expect("a tunnel");
+    (kernel, tunnel)
 }
 
 /// Makes a tunnel and forgets it, as a process does that is killed.
-fn make_and_forget(kernel: &mut Rehearsal, carrier: Carrier, offer: &Offer) -> Result<(), Error> {
-    let mut tunnel = Tunnel::new(kernel, settings(carrier));
+fn make_and_forget(kernel: &Rehearsal, carrier: Carrier, offer: &Offer) -> Result<(), Error> {
+    let mut tunnel = tunnel(kernel, carrier);
     let made = tunnel.bring_up(LOCAL, offer);
     std::mem::forget(tunnel);
     made
 }
 
-fn is_empty(kernel: &Rehearsal) -> bool {
-    kernel.interfaces().is_empty() && kernel.nodes().is_empty()
+fn names(kernel: &Rehearsal) -> Vec<String> {
+    kernel.interfaces().iter().map(|interface| interface.name.to_string()).collect()
+}
+
+/// There is one interface, and it can carry packets.
+fn assert_carries(kernel: &Rehearsal, offer: &Offer) {
+    let [interface] = &kernel.interfaces()[..] else { panic!("one interface") };
+    assert!(interface.up && interface.ipv6_enabled && kernel.is_running(interface), "{interface:?}");
+    assert_eq!((interface.mtu, &interface.groups[..]), (1400, &["dtcpclient".to_owned()][..]));
+    assert_eq!(interface.addresses, Vec::from_iter(offer.inner));
 }
 
 #[test]
-fn a_gif_is_made_and_removed_by_these_commands() {
-    let (mut kernel, told) = rehearsal();
-    Tunnel::new(&mut kernel, settings(GIF)).bring_up(LOCAL, &numbered()).unwrap();
-    let description = format!(
-        "ifconfig gif0 description dtcpclient: broker.example, pid {}, started 12.345000",
-        std::process::id()
-    );
-    assert_eq!(
-        *told.borrow(),
-        [
-            "ifconfig gif0 create",
-            &description,
-            "ifconfig gif0 group dtcpclient",
-            "ifconfig gif0 tunnel 192.0.2.1 192.0.2.2",
-            "ifconfig gif0 mtu 1400",
-            "ifconfig gif0 inet6 -ifdisabled",
-            "ifconfig gif0 up",
-            "ifconfig gif0 inet6 2001:db8::2 2001:db8::1 prefixlen 128",
-            "ifconfig gif0 destroy",
-        ]
-    );
-    assert!(is_empty(&kernel));
-}
-
-#[test]
-fn a_udp_tunnel_is_made_and_removed_by_these_commands() {
-    let (mut kernel, told) = rehearsal();
-    Tunnel::new(&mut kernel, settings(UDP)).bring_up(LOCAL, &bare()).unwrap();
-    let description = format!(
-        "ifconfig ng0 description dtcpclient: broker.example, pid {}, started 12.345000",
-        std::process::id()
-    );
-    assert_eq!(
-        *told.borrow(),
-        [
-            "ngctl mkpeer . iface dtcp inet",
-            &description,
-            "ifconfig ng0 group dtcpclient",
-            "ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp",
-            "ngctl msg ng0:inet6 bind inet/192.0.2.1:4028",
-            "ngctl msg ng0:inet6 connect inet/192.0.2.2:4030",
-            "ifconfig ng0 mtu 1400",
-            "ifconfig ng0 inet6 -ifdisabled",
-            "ifconfig ng0 up",
-            "ngctl shutdown ng0:",
-        ]
-    );
-    assert!(is_empty(&kernel));
-}
-
-#[test]
-fn a_made_tunnel_can_carry_packets() {
-    for carrier in [GIF, UDP] {
-        let (mut kernel, _) = rehearsal();
-        make_and_forget(&mut kernel, carrier, &numbered()).unwrap();
-        let [interface] = &kernel.interfaces()[..] else { panic!("one interface") };
-        assert!(interface.up && interface.ipv6_enabled && kernel.is_running(interface), "{interface:?}");
+fn a_tunnel_is_made_and_removed_by_these_commands_and_can_carry_packets() {
+    let gif = [
+        "ifconfig gif0 create",
+        "ifconfig gif0 description dtcpclient: broker.example, pid PID, started 12.345000",
+        "ifconfig gif0 group dtcpclient",
+        "ifconfig gif0 tunnel 192.0.2.1 192.0.2.2",
+        "ifconfig gif0 mtu 1400",
+        "ifconfig gif0 inet6 -ifdisabled",
+        "ifconfig gif0 up",
+        "ifconfig gif0 inet6 2001:db8::2 2001:db8::1 prefixlen 128",
+        "ifconfig gif0 destroy",
+    ];
+    let udp = [
+        "ngctl mkpeer . iface dtcp inet",
+        "ifconfig ng0 description dtcpclient: broker.example, pid PID, started 12.345000",
+        "ifconfig ng0 group dtcpclient",
+        "ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp",
+        "ngctl msg ng0:inet6 bind inet/192.0.2.1:4028",
+        "ngctl msg ng0:inet6 connect inet/192.0.2.2:4030",
+        "ifconfig ng0 mtu 1400",
+        "ifconfig ng0 inet6 -ifdisabled",
+        "ifconfig ng0 up",
+        "ifconfig ng0 inet6 2001:db8::2 2001:db8::1 prefixlen 128",
+        "ngctl shutdown ng0:",
+    ];
+    for (carrier, expected) in [(GIF, &gif[..]), (UDP, &udp)] {
+        let (kernel, commands) = rehearsal();
+        let mut tunnel = tunnel(&kernel, carrier);
+        tunnel.bring_up(LOCAL, &numbered()).unwrap();
+        assert_carries(&kernel, &numbered());
+        drop(tunnel);
+        let pid = std::process::id().to_string();
         assert_eq!(
-            (interface.mtu, interface.groups.as_slice()),
-            (1400, ["dtcpclient".to_owned()].as_slice())
+            commands.take(),
+            expected.iter().map(|line| line.replace("PID", &pid)).collect::<Vec<_>>()
         );
-        assert_eq!(interface.addresses, [numbered().inner.unwrap()]);
+        assert!(is_empty(&kernel));
     }
 }
 
@@ -145,23 +126,19 @@ fn second_login(
     local: Ipv4Addr,
     meddle: fn(&Rehearsal, &InterfaceName),
 ) -> Vec<String> {
-    let (kernel, told) = rehearsal();
-    let mut shared = kernel.clone();
-    let mut tunnel = Tunnel::new(&mut shared, settings(carrier));
+    let (kernel, commands) = rehearsal();
+    let mut tunnel = tunnel(&kernel, carrier);
     tunnel.bring_up(LOCAL, from).expect("a tunnel");
     let before = tunnel.interface().cloned().expect("an interface");
     meddle(&kernel, &before);
-    told.borrow_mut().clear();
+    commands.take();
     tunnel.bring_up(local, to).expect("a tunnel elsewhere");
     assert_eq!(tunnel.interface(), Some(&before), "the interface keeps its name");
-    let [interface] = &kernel.interfaces()[..] else { panic!("one interface") };
-    assert!(interface.up && interface.ipv6_enabled && kernel.is_running(interface), "{interface:?}");
-    assert_eq!((interface.mtu, &interface.groups[..]), (1400, &["dtcpclient".to_owned()][..]));
-    assert_eq!(interface.addresses, Vec::from_iter(to.inner));
-    told.take()
+    assert_carries(&kernel, to);
+    commands.take()
 }
 
-/// Those of the commands that tell this login from the first.
+/// Those of its commands that depend on the two offers.
 fn changes(carrier: Carrier, from: &Offer, to: &Offer) -> Vec<String> {
     let mut commands = second_login(carrier, from, to, LOCAL, |_, _| {});
     commands.retain(|command| [" tunnel ", " inet6 2001", "ngctl"].iter().any(|part| command.contains(part)));
@@ -202,7 +179,7 @@ fn messages(to: &Offer, local: Ipv4Addr, meddle: fn(&Rehearsal, &InterfaceName))
 }
 
 #[test]
-fn the_ksocket_is_left_alone_while_it_has_its_ends_and_else_made_again() {
+fn the_ksocket_is_made_again_unless_it_has_its_ends() {
     let elsewhere = Ipv4Addr::new(198, 51, 100, 7);
     let remove = "ngctl shutdown ng0:inet6";
     let make = "ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp";
@@ -245,43 +222,37 @@ const ERRNOS: [Errno; 8] = [
 ];
 
 #[test]
-fn whichever_call_fails_a_new_tunnel_fails_cleanly_and_works_the_next_time() {
+fn if_a_call_fails_a_new_tunnel_fails_cleanly_and_works_the_next_time() {
+    let with_or_without_modules: [fn(Rehearsal) -> Rehearsal; 2] =
+        [|kernel| kernel, Rehearsal::without_modules];
     for carrier in [GIF, UDP] {
-        for errno in ERRNOS {
-            for modules in [true, false] {
-                let mut failures = 0;
-                for n in 1..=MANY {
-                    let (kernel, _) = rehearsal();
-                    let mut kernel = if modules { kernel } else { kernel.without_modules() };
-                    kernel.fail_call(n, errno);
-                    if let Err(error) = make_and_forget(&mut kernel, carrier, &numbered()) {
-                        failures += 1;
-                        assert!(
-                            is_empty(&kernel),
-                            "call {n}, {errno}: {error} leaves {:?}",
-                            kernel.interfaces()
-                        );
-                        assert!(!error.to_string().is_empty());
-                        // The call that is to fail may still be ahead.
-                        make_and_forget(&mut kernel, carrier, &numbered()).unwrap();
-                    }
-                    assert_eq!(kernel.interfaces().len(), 1);
+        for (errno, change) in
+            ERRNOS.into_iter().flat_map(|errno| with_or_without_modules.map(|it| (errno, it)))
+        {
+            let mut failures = 0;
+            for n in 1..=MANY {
+                let kernel = change(silent());
+                kernel.fail_call(n, errno);
+                if let Err(error) = make_and_forget(&kernel, carrier, &numbered()) {
+                    failures += 1;
+                    assert!(is_empty(&kernel), "call {n}, {errno}: {error} leaves {:?}", kernel.interfaces());
+                    assert!(!error.to_string().is_empty());
+                    // The call that is to fail may still be ahead.
+                    make_and_forget(&kernel, carrier, &numbered()).unwrap();
                 }
-                assert!(failures >= 7, "{carrier:?}, {errno}: only {failures} calls could fail");
+                assert_eq!(kernel.interfaces().len(), 1);
             }
+            assert!(failures >= 7, "{carrier:?}, {errno}: only {failures} calls could fail");
         }
     }
 }
 
 #[test]
-fn whichever_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_changed_the_next_time() {
+fn if_a_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_changed_the_next_time() {
     for (carrier, calls) in [(GIF, 8), (UDP, 12)] {
         let mut failures = 0;
         for n in 1..=MANY {
-            let (kernel, _) = rehearsal();
-            let mut shared = kernel.clone();
-            let mut tunnel = Tunnel::new(&mut shared, settings(carrier));
-            tunnel.bring_up(LOCAL, &numbered()).unwrap();
+            let (kernel, mut tunnel) = up(carrier, &numbered());
             let before = (kernel.interfaces(), kernel.nodes());
             kernel.fail_call(n, Errno(12));
             if tunnel.bring_up(LOCAL, &other()).is_ok() {
@@ -300,10 +271,7 @@ fn whichever_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_changed_the_
 
 #[test]
 fn a_live_tunnel_that_can_neither_be_changed_nor_restored_is_removed() {
-    let (kernel, _) = rehearsal();
-    let mut shared = kernel.clone();
-    let mut tunnel = Tunnel::new(&mut shared, settings(UDP));
-    tunnel.bring_up(LOCAL, &numbered()).unwrap();
+    let (kernel, mut tunnel) = up(UDP, &numbered());
     // On a real kernel, the ksocket would now take packets from anyone.
     kernel.set_route(None);
     assert!(tunnel.bring_up(LOCAL, &other()).is_err());
@@ -317,8 +285,7 @@ fn a_live_tunnel_that_can_neither_be_changed_nor_restored_is_removed() {
 fn a_panic_takes_the_tunnel_down() {
     for carrier in [GIF, UDP] {
         let kernel = Rehearsal::new(|words| assert!(words[2] != "up", "as a fault of ours would"));
-        let mut shared = kernel.clone();
-        let bring_up = || Tunnel::new(&mut shared, settings(carrier)).bring_up(LOCAL, &bare());
+        let bring_up = || tunnel(&kernel, carrier).bring_up(LOCAL, &bare());
         assert!(catch_unwind(AssertUnwindSafe(bring_up)).is_err());
         assert!(is_empty(&kernel));
     }
@@ -328,68 +295,59 @@ fn a_panic_takes_the_tunnel_down() {
 fn missing_modules_are_loaded_and_the_call_tried_again() {
     let netgraph = ["kldload ng_socket", "kldload ng_iface", "kldload ng_ksocket"];
     for (carrier, first) in [(GIF, &["kldload if_gif"][..]), (UDP, &netgraph)] {
-        let (kernel, told) = rehearsal();
-        make_and_forget(&mut kernel.without_modules(), carrier, &bare()).unwrap();
-        assert_eq!(told.borrow()[..first.len()], *first);
+        let (kernel, commands) = rehearsal();
+        make_and_forget(&kernel.without_modules(), carrier, &bare()).unwrap();
+        assert_eq!(commands.borrow()[..first.len()], *first);
     }
-}
-
-fn complaint(kernel: Rehearsal, carrier: Carrier) -> String {
-    let mut kernel = kernel;
-    let error = make_and_forget(&mut kernel, carrier, &bare()).expect_err("a refusal");
-    assert!(is_empty(&kernel));
-    error.to_string()
 }
 
 #[test]
 fn a_refusal_says_what_to_do() {
+    let with = |change: fn(&Rehearsal)| {
+        let kernel = silent();
+        change(&kernel);
+        kernel
+    };
     for (kernel, carrier, advice) in [
-        (rehearsal().0.as_nobody(), GIF, "run as root"),
-        (rehearsal().0.as_nobody(), UDP, "run as root"),
-        (rehearsal().0.in_jail(), GIF, "in a jail only with vnet"),
-        (rehearsal().0.in_jail(), UDP, "give the jail vnet"),
-        (rehearsal().0.without_kldload(), GIF, "run `kldload if_gif` on the host"),
-        (rehearsal().0.without_kldload(), UDP, "run `kldload ng_socket` on the host"),
+        (silent().as_nobody(), GIF, "run as root"),
+        (silent().as_nobody(), UDP, "run as root"),
+        (silent().in_jail(), GIF, "in a jail only with vnet"),
+        (silent().in_jail(), UDP, "give the jail vnet"),
+        (silent().without_kldload(), GIF, "run `kldload if_gif` on the host"),
+        (silent().without_kldload(), UDP, "run `kldload ng_socket` on the host"),
+        // The first call opens the control socket, the second makes the iface node.
+        (with(|kernel| kernel.fail_call(3, Errno::EPERM)), UDP, "run `kldload ng_iface` on the host"),
+        (with(|kernel| kernel.fail_call(3, Errno::ENOENT)), UDP, "cannot load the kernel module ng_iface"),
+        (with(|kernel| kernel.set_route(None)), UDP, "no route to 192.0.2.2"),
     ] {
-        let complaint = complaint(kernel, carrier);
-        assert!(complaint.contains(advice), "{complaint}");
+        let error = make_and_forget(&kernel, carrier, &bare()).expect_err("a refusal").to_string();
+        assert!(is_empty(&kernel) && error.contains(advice), "{error}");
     }
-    // The calls are: open the control socket, make the iface node.
-    for (errno, advice) in [
-        (Errno::EPERM, "run `kldload ng_iface` on the host"),
-        (Errno::ENOENT, "cannot load the kernel module ng_iface"),
-    ] {
-        let (kernel, _) = rehearsal();
-        kernel.fail_call(2, errno);
-        let complaint = complaint(kernel, UDP);
-        assert!(complaint.contains(advice), "{complaint}");
-    }
-    let (kernel, _) = rehearsal();
-    kernel.set_route(None);
-    assert!(complaint(kernel, UDP).contains("no route to 192.0.2.2"));
 }
 
 #[test]
-fn a_port_or_a_pair_that_is_taken_is_named() {
-    let (mut kernel, _) = rehearsal();
-    make_and_forget(&mut kernel, UDP, &bare()).unwrap();
-    let error = make_and_forget(&mut kernel, UDP, &bare()).unwrap_err();
-    assert_eq!(error.to_string(), "UDP port 4028 is in use on 192.0.2.1");
-    make_and_forget(&mut kernel, GIF, &bare()).unwrap();
-    let error = make_and_forget(&mut kernel, GIF, &bare()).unwrap_err().to_string();
-    assert!(
-        error.contains("another gif has the outer addresses 192.0.2.1 to 192.0.2.2, wanted for gif1"),
-        "{error}"
-    );
-    assert_eq!(kernel.interfaces().len(), 2, "the others are not touched");
+fn an_error_names_the_port_or_the_pair_that_is_taken() {
+    let kernel = silent();
+    for (carrier, taken) in [
+        (UDP, "UDP port 4028 is in use on 192.0.2.1"),
+        (
+            GIF,
+            "another gif has the outer addresses 192.0.2.1 to 192.0.2.2, wanted for gif1: find it with ifconfig and destroy it",
+        ),
+    ] {
+        make_and_forget(&kernel, carrier, &bare()).unwrap();
+        let error = make_and_forget(&kernel, carrier, &bare()).unwrap_err().to_string();
+        assert_eq!(error, taken);
+    }
+    assert_eq!(names(&kernel), ["ng0", "gif0"], "the others are not touched");
 }
 
 #[test]
 fn an_inner_address_that_another_interface_has_is_named() {
     let complaints = (1..=MANY).filter_map(|n| {
-        let (mut kernel, _) = rehearsal();
+        let kernel = silent();
         kernel.fail_call(n, Errno::EEXIST);
-        make_and_forget(&mut kernel, GIF, &numbered()).err()
+        make_and_forget(&kernel, GIF, &numbered()).err()
     });
     let inner = numbered().inner.expect("a numbered offer").local;
     let line = format!("another interface has the inner address {inner}, wanted for gif0");
@@ -397,12 +355,12 @@ fn an_inner_address_that_another_interface_has_is_named() {
 }
 
 #[test]
-fn without_the_privilege_it_is_said_before_anyone_logs_in() {
+fn a_missing_privilege_is_reported_before_the_login() {
     for carrier in [GIF, UDP] {
-        let check = |mut kernel: Rehearsal| Tunnel::new(&mut kernel, settings(carrier)).check_privilege();
-        assert_eq!(check(rehearsal().0), Ok(()));
-        assert_eq!(check(rehearsal().0.without_modules()), Ok(()));
-        for kernel in [rehearsal().0.as_nobody(), rehearsal().0.in_jail()] {
+        let check = |kernel| tunnel(&kernel, carrier).check_privilege();
+        assert_eq!(check(silent()), Ok(()));
+        assert_eq!(check(silent().without_modules()), Ok(()));
+        for kernel in [silent().as_nobody(), silent().in_jail()] {
             assert!(check(kernel).is_err());
         }
     }
@@ -411,10 +369,7 @@ fn without_the_privilege_it_is_said_before_anyone_logs_in() {
 #[test]
 fn an_interface_that_was_renamed_is_found_and_removed() {
     for carrier in [GIF, UDP] {
-        let (kernel, _) = rehearsal();
-        let mut shared = kernel.clone();
-        let mut tunnel = Tunnel::new(&mut shared, settings(carrier));
-        tunnel.bring_up(LOCAL, &numbered()).unwrap();
+        let (kernel, mut tunnel) = up(carrier, &numbered());
         let was = tunnel.interface().cloned().unwrap();
         assert!(kernel.meddle(&was, |interface| interface.name = name("wan6")));
         tunnel.bring_up(LOCAL, &offer(9, None)).unwrap();
@@ -427,48 +382,40 @@ fn an_interface_that_was_renamed_is_found_and_removed() {
 
 #[test]
 fn an_interface_with_another_description_is_still_ours() {
-    let (kernel, _) = rehearsal();
-    let mut shared = kernel.clone();
-    let mut tunnel = Tunnel::new(&mut shared, settings(GIF));
+    let (mut kernel, mut tunnel) = up(GIF, &bare());
+    kernel.set_description(&name("gif0"), "uplink").unwrap();
     tunnel.bring_up(LOCAL, &bare()).unwrap();
-    kernel.clone().set_description(&name("gif0"), "uplink").unwrap();
-    tunnel.bring_up(LOCAL, &bare()).unwrap();
-    assert_eq!(kernel.interfaces().len(), 1);
+    assert_eq!(names(&kernel), ["gif0"]);
     drop(tunnel);
     assert!(is_empty(&kernel));
 }
 
 #[test]
 fn an_interface_that_somebody_removed_is_made_again_and_another_s_is_not_touched() {
-    let (kernel, _) = rehearsal();
-    let mut shared = kernel.clone();
-    let mut tunnel = Tunnel::new(&mut shared, settings(GIF));
-    tunnel.bring_up(LOCAL, &bare()).unwrap();
-    kernel.clone().destroy_gif(&name("gif0")).unwrap();
+    let (mut kernel, mut tunnel) = up(GIF, &bare());
+    kernel.destroy_gif(&name("gif0")).unwrap();
     // The name is given to somebody else.
-    assert_eq!(kernel.clone().create_gif().unwrap(), name("gif0"));
+    assert_eq!(kernel.create_gif().unwrap(), name("gif0"));
     tunnel.bring_up(LOCAL, &bare()).unwrap();
     assert_eq!(tunnel.interface(), Some(&name("gif1")));
     drop(tunnel);
-    let names: Vec<_> = kernel.interfaces().iter().map(|interface| interface.name.to_string()).collect();
-    assert_eq!(names, ["gif0"]);
+    assert_eq!(names(&kernel), ["gif0"]);
 }
 
 #[test]
-fn what_a_killed_run_left_is_removed_and_nothing_else() {
-    let (mut kernel, _) = rehearsal();
-    make_and_forget(&mut kernel, GIF, &bare()).unwrap();
-    make_and_forget(&mut kernel, UDP, &bare()).unwrap();
+fn the_interfaces_of_a_killed_run_are_removed_and_no_others() {
+    let mut kernel = silent();
+    make_and_forget(&kernel, GIF, &bare()).unwrap();
+    make_and_forget(&kernel, UDP, &bare()).unwrap();
     let foreign = kernel.create_gif().unwrap();
     kernel.join_group(&foreign, "dtcpclient").unwrap();
     kernel.set_description(&foreign, "uplink").unwrap();
-    Tunnel::new(&mut kernel, settings(GIF)).remove_leftovers();
+    tunnel(&kernel, GIF).remove_leftovers();
     assert_eq!(kernel.interfaces().len(), 3, "the process lives");
-    // Its number is used again; and somebody has renamed what it left.
+    // Its number is used again, and somebody has renamed an interface that it left.
     kernel.restart_process();
     assert!(kernel.meddle(&name("ng0"), |interface| interface.name = name("wan6")));
-    Tunnel::new(&mut kernel, settings(GIF)).remove_leftovers();
-    let names: Vec<_> = kernel.interfaces().iter().map(|interface| interface.name.clone()).collect();
-    assert_eq!(names, [foreign]);
-    make_and_forget(&mut kernel, UDP, &bare()).expect("the port is free again");
+    tunnel(&kernel, GIF).remove_leftovers();
+    assert_eq!(names(&kernel), [foreign.to_string()]);
+    make_and_forget(&kernel, UDP, &bare()).expect("the port is free again");
 }

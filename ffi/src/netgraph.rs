@@ -17,6 +17,9 @@ use crate::abi::numbers::{
 use crate::abi::{NgMesg, NgmMkpeer, Nodeinfo, SockaddrIn, SockaddrNg, fixed};
 use crate::name::InterfaceName;
 
+/// The name in the answer to [`Message::GetInterfaceName`].
+pub use crate::abi::interface_name;
+
 /// The hook of our own socket's node, on which an iface node is made.
 pub(crate) const OWN_HOOK: &str = "dtcp";
 /// The hook of an iface node that our own is connected to. It stays silent: no IPv4 goes through the tunnel.
@@ -71,7 +74,9 @@ pub enum Message {
     /// Asks an iface node's ksocket for the address and port it is connected to: see [`socket_address`].
     /// ENOENT: there is no ksocket. ENOTCONN: it is not connected.
     GetPeerName(IfaceNode),
-    /// Binds an iface node's ksocket, once. EINVAL: it is bound already. EADDRINUSE: the port is taken.
+    /// Binds an iface node's ksocket, once. EINVAL: it is bound already. EADDRNOTAVAIL: this host does not have the
+    /// address. EADDRINUSE: the port is taken; but not in a vnet jail, as a thread of the kernel handles the message, with
+    /// the host's credentials, and the kernel compares ports within one jail only.
     Bind(IfaceNode, SocketAddrV4),
     /// Connects an iface node's ksocket. One that is connected already is disconnected first, and with that forgets
     /// the address it is bound to, but not the port: the new source is the route's choice. If it cannot be connected
@@ -185,11 +190,6 @@ impl fmt::Display for Message {
             _ => write!(f, "{name} {}", self.path()),
         }
     }
-}
-
-/// The name in the answer to [`Message::GetInterfaceName`].
-pub fn interface_name(arguments: &[u8]) -> Option<InterfaceName> {
-    crate::abi::interface_name(arguments)
 }
 
 /// The address and port in the answer to [`Message::GetName`] or [`Message::GetPeerName`]; a ksocket that is not bound

@@ -5,7 +5,7 @@
 //! modules), make its calls fail, and change it behind the program's back, as an administrator might.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -70,8 +70,8 @@ struct State {
     foreign: BTreeSet<Ipv4Addr>,
     /// The source that the route to anywhere gives; `None`: there is no route.
     route: Option<Ipv4Addr>,
-    /// When each process started, since the system did.
-    processes: BTreeMap<u32, Duration>,
+    /// When this process started, since the system did. There is no other.
+    process_start: Duration,
     /// The size of the largest packet that the peer answers, in bytes; `None` if it is mute.
     largest_echo: Option<u16>,
     calls: u64,
@@ -92,7 +92,7 @@ impl Rehearsal {
             nodes: Nodes::default(),
             foreign: BTreeSet::new(),
             route: Some(Ipv4Addr::new(192, 0, 2, 1)),
-            processes: BTreeMap::from([(std::process::id(), FIRST_PROCESS)]),
+            process_start: FIRST_PROCESS,
             largest_echo: Some(u16::MAX),
             calls: 0,
             failure: None,
@@ -163,9 +163,7 @@ impl Rehearsal {
     /// Replaces the process that rehearses by one of the same number that started at another time, as if this one had
     /// been killed and its number used again.
     pub fn restart_process(&self) {
-        for start in self.state().processes.values_mut() {
-            *start += FIRST_PROCESS;
-        }
+        self.state().process_start += FIRST_PROCESS;
     }
 
     /// Sets the size of the largest packet that the peer answers, in bytes; `None` makes it mute.

@@ -10,7 +10,6 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, s
 
 use super::Failure;
 
-/// A connection that is being made.
 pub(super) struct Attempt {
     stream: TcpStream,
     peer: SocketAddrV4,
@@ -59,7 +58,6 @@ impl Attempt {
     }
 }
 
-/// A connection that is made.
 pub(super) struct Connection {
     stream: TcpStream,
     local: Ipv4Addr,
@@ -67,13 +65,10 @@ pub(super) struct Connection {
 
 /// The outcome of a read.
 pub(super) enum Received {
-    /// This many bytes.
     Bytes(usize),
     /// Nothing yet.
     Nothing,
-    /// The server has closed.
     Closed,
-    /// The connection is broken.
     Broken(io::Error),
 }
 
@@ -83,12 +78,10 @@ impl Connection {
         self.stream.as_fd()
     }
 
-    /// This host's end.
     pub(super) fn local(&self) -> Ipv4Addr {
         self.local
     }
 
-    /// Reads the bytes that have come.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Received {
         match self.stream.read(buffer) {
             Ok(0) => Received::Closed,

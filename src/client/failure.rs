@@ -9,49 +9,32 @@ use crate::{advice, tunnel};
 
 /// Why an attempt or a session failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The server's name could not be looked up.
+pub(crate) enum Failure {
     #[error("cannot find the address of {server}")]
-    NoAddress {
-        /// The server's name.
-        server: String,
-        /// The resolver's error.
-        source: io::Error,
-    },
-    /// The server could not be reached.
+    NoAddress { server: String, source: io::Error },
     #[error("cannot connect to {peer}")]
-    NoConnection {
-        /// The address that was tried last.
-        peer: SocketAddrV4,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The server closed the connection.
+    NoConnection { peer: SocketAddrV4, source: io::Error },
     #[error("the server closed the connection {0}")]
     Closed(Stage),
-    /// The connection broke.
     #[error("the connection to the server broke")]
     Broken(#[source] io::Error),
     /// This host has lost the address of its end of the connection.
     #[error("this host does not have the address {0} any more")]
     AddressGone(Ipv4Addr),
-    /// The tunnel's interface is gone.
     #[error("somebody else has removed the tunnel's interface")]
     InterfaceGone,
-    /// Echo requests through the tunnel were answered before, and are not any more.
+    /// Echo requests were answered before.
     #[error("no IPv6 packet comes through the tunnel any more")]
     NoEcho,
-    /// The session ended itself.
     #[error(transparent)]
     Session(#[from] Reason),
-    /// The tunnel could not be made.
     #[error(transparent)]
     Tunnel(#[from] tunnel::Error),
 }
 
 /// What a failure means for the next attempt, with `-l`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
+pub(super) enum Severity {
     /// It may be gone at the next attempt.
     Passing,
     /// Unless someone changes something, trying again only annoys the server: final, unless a login has worked before.
@@ -132,7 +115,7 @@ fn severity_of_tunnel(error: &tunnel::Error) -> Severity {
         | Error::PairInUse(..)
         | Error::InnerInUse(..)
         | Error::NoRoute(_)
-        | Error::Refused { .. } => Severity::Passing,
+        | Error::Refused(..) => Severity::Passing,
         Error::NotPermitted(..)
         | Error::JailWithoutNetwork
         | Error::ModuleForbidden(_)

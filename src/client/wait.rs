@@ -11,17 +11,14 @@ use super::{Client, Phase};
 /// Something that the client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// A signal came.
     Signals,
-    /// The look-up is done.
     Lookup,
     /// The connection is made, or has something to read.
     Socket,
-    /// The script has printed something.
+    /// The script's output.
     Script,
-    /// A routing message came.
     Routes,
-    /// An echo reply came.
+    /// Echo replies.
     Echo,
 }
 

@@ -19,13 +19,13 @@ use crate::tunnel::Carrier;
 
 /// How long after a routing message the kernel is asked. A DHCP client that starts again removes an address only to set
 /// it again.
-pub const ADDRESS_GRACE: Duration = Duration::from_secs(2);
+pub(super) const ADDRESS_GRACE: Duration = Duration::from_secs(2);
 /// The time between two attempts that new addresses of this host begin.
-pub(super) const ADDRESS_INTERVAL: Duration = Duration::from_secs(30);
+const ADDRESS_INTERVAL: Duration = Duration::from_secs(30);
 /// The time between two echo requests that keep a NAT's mapping open. Many NATs forget a UDP mapping after 30 s; one
 /// that is forgotten cuts the tunnel off until the next packet from this side. Two thirds of that leave room for a late
 /// timer.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
 impl Client<'_> {
     /// The echo through a new tunnel. It keeps a NAT's mapping open if the server has not been told a port.

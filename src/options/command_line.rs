@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use clap::Parser;
-use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
+use clap::builder::PossibleValue;
+use clap::{Parser, ValueEnum};
 
 use crate::exit::Exit;
 use crate::protocol::TunnelType;
@@ -59,7 +59,7 @@ pub struct CommandLine {
     pub(super) script: Option<PathBuf>,
 
     /// Type of tunnel to request
-    #[arg(short = 't', long, value_name = "TYPE", default_value = "tunnelonly", value_parser = tunnel_type())]
+    #[arg(short = 't', long, value_name = "TYPE", default_value = "tunnelonly")]
     pub(super) tunnel_type: TunnelType,
 
     /// User name at the server [default: the login name]
@@ -96,17 +96,21 @@ fn number(word: &str, range: RangeInclusive<u16>) -> Result<u16, String> {
     number.ok_or_else(|| format!("not a number from {} to {}", range.start(), range.end()))
 }
 
-fn tunnel_type() -> ValueParser {
-    PossibleValuesParser::new(TunnelType::ALL.map(TunnelType::word))
-        .try_map(|word| word.parse::<TunnelType>())
-        .into()
+impl ValueEnum for TunnelType {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(self.word().into())
+    }
 }
 
 pub(super) fn user_name(word: &str) -> Result<String, String> {
     name("a user name", word, LONGEST_USER)
 }
 
-pub(super) fn server_name(word: &str) -> Result<String, String> {
+fn server_name(word: &str) -> Result<String, String> {
     name("a server's name", word, LONGEST_SERVER)
 }
 

@@ -73,23 +73,24 @@ mod tests {
 
     #[test]
     fn a_line_ends_with_cr_lf_or_lf_wherever_the_packets_are_cut() {
-        let expected = vec![Ok("+OK one".to_owned()), Ok(String::new()), Ok("two".to_owned())];
+        let expected = [Ok("+OK one".to_owned()), Ok(String::new()), Ok("two".to_owned())];
         assert_eq!(lines_of(&[b"+OK one\r\n\ntwo\r\nrest"]), expected);
         assert_eq!(lines_of(&[b"+OK", b" one\r", b"\n\n", b"tw", b"o\r\n"]), expected);
     }
 
     #[test]
-    fn a_line_of_1024_bytes_passes_and_one_more_does_not() {
+    fn a_line_is_text_of_at_most_1024_bytes() {
         let longest = "x".repeat(1024);
-        assert_eq!(lines_of(&[longest.as_bytes(), b"\r\n"]), vec![Ok(longest.clone())]);
-        assert_eq!(lines_of(&[longest.as_bytes(), b"x"]), vec![Err(LineError::TooLong)]);
-        assert_eq!(lines_of(&[longest.as_bytes(), b"x\n"]), vec![Err(LineError::TooLong)]);
-    }
-
-    #[test]
-    fn bytes_that_are_not_text_are_an_error() {
-        assert_eq!(lines_of(&[b"\xff\xfe\n"]), vec![Err(LineError::NotText)]);
-        assert_eq!(lines_of(&[b"a\0b\n"]), vec![Err(LineError::NotText)]);
+        for (end, expected) in [
+            (&b"\r\n"[..], Ok(longest.clone())),
+            (b"x", Err(LineError::TooLong)),
+            (b"x\n", Err(LineError::TooLong)),
+        ] {
+            assert_eq!(lines_of(&[longest.as_bytes(), end]), [expected]);
+        }
+        for not_text in [&b"\xff\xfe\n"[..], b"a\0b\n"] {
+            assert_eq!(lines_of(&[not_text]), [Err(LineError::NotText)]);
+        }
     }
 
     proptest! {

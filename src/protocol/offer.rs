@@ -173,92 +173,70 @@ mod tests {
     const TUNNEL_ONLY: Request = Request { tunnel_type: TunnelType::TunnelOnly, ..HOST };
     const UDP: Request = Request { udp: true, ..TUNNEL_ONLY };
 
+    const NUMBERED: &str = " 2001:db8::2 to 2001:db8::1 2001:db8:1::/48";
+    const HER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    const MULTICAST: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
     fn read(words: &str, request: Request) -> Result<(Offer, Vec<String>), OfferError> {
         Offer::read(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), request)
     }
 
-    fn offer(words: &str, request: Request) -> Offer {
-        let (offer, ignored) = read(words, request).unwrap();
-        assert_eq!(ignored, Vec::<String>::new());
-        offer
+    /// An offer as text: ME, HER, inner addresses, prefix, port.
+    fn shown(offer: &Offer) -> String {
+        let inner = offer.inner.map_or_else(String::new, |inner| format!(" {inner}"));
+        let prefix = offer.prefix.map_or_else(String::new, |prefix| format!(" {prefix}"));
+        let port = offer.udp_port.map_or_else(String::new, |port| format!(" {port}"));
+        format!("{} {}{inner}{prefix}{port}", offer.me, offer.her)
     }
 
     #[test]
-    fn tunnelonly_names_the_outer_addresses() {
-        let offer = offer("192.0.2.1 192.0.2.2", TUNNEL_ONLY);
-        assert_eq!((offer.me.to_string(), offer.her.to_string()), ("192.0.2.1".into(), "192.0.2.2".into()));
-        assert_eq!((offer.inner, offer.prefix, offer.udp_port), (None, None, None));
-    }
-
-    #[test]
-    fn host_names_the_client_s_inner_address_first() {
-        let inner = offer("192.0.2.1 192.0.2.2 2001:db8::0006 2001:db8::0005", HOST).inner.unwrap();
-        assert_eq!(
-            (inner.local.to_string(), inner.remote.to_string()),
-            ("2001:db8::6".into(), "2001:db8::5".into())
-        );
-    }
-
-    #[test]
-    fn network_may_name_a_prefix_or_all_three_or_nothing() {
-        let feel6 = offer("60.32.85.217 43.244.255.37 2001:03e0:03c3::/48", NETWORK);
-        assert_eq!(feel6.prefix.unwrap().to_string(), "2001:3e0:3c3::/48");
-        let numbered = "192.0.2.1 192.0.2.2 2001:db8::2 2001:db8::1 2001:db8:1::/48";
-        let other_order = "192.0.2.1 192.0.2.2 2001:db8:1::/48 2001:db8::2 2001:db8::1";
-        assert_eq!(offer(numbered, NETWORK), offer(other_order, NETWORK));
-        assert!(offer(numbered, NETWORK).inner.is_some());
-        assert_eq!(offer("192.0.2.1 192.0.2.2", NETWORK).prefix, None);
-    }
-
-    #[test]
-    fn the_server_s_udp_port_comes_with_her_address_or_as_a_number_or_is_the_default() {
-        assert_eq!(offer("192.0.2.1 192.0.2.2:4031", UDP).udp_port, Some(4031));
-        assert_eq!(offer("192.0.2.1 192.0.2.2 4031", UDP).udp_port, Some(4031));
-        assert_eq!(offer("192.0.2.1 192.0.2.2", UDP).udp_port, Some(4028));
-        for bad in ["192.0.2.1 192.0.2.2:0", "192.0.2.1 192.0.2.2:+4", "192.0.2.1 192.0.2.2 65536"] {
-            assert!(matches!(read(bad, UDP), Err(OfferError::BadPort(_))), "{bad}");
-        }
-    }
-
-    #[test]
-    fn what_was_not_asked_for_or_is_not_understood_is_ignored_and_told() {
-        let (_, ignored) =
-            read("192.0.2.1 192.0.2.2 2001:db8::2 2001:db8::/48 4028 \u{1b}[m", TUNNEL_ONLY).unwrap();
-        assert_eq!(ignored, ["2001:db8::2", "2001:db8::/48", "4028", "?[m"]);
-    }
-
-    #[test]
-    fn one_inner_address_alone_is_ignored_and_told() {
-        let (offer, ignored) = read("192.0.2.1 192.0.2.2 2001:db8::5 2001:db8:1::/48", NETWORK).unwrap();
-        assert_eq!((offer.inner, ignored), (None, vec!["2001:db8::5".to_owned()]));
-    }
-
-    #[test]
-    fn host_without_both_inner_addresses_says_what_is_missing() {
-        assert_eq!(read("192.0.2.1 192.0.2.2 2001:db8::2", HOST), Err(OfferError::NoInnerAddresses));
-        assert_eq!(read("192.0.2.1", HOST), Err(OfferError::NoOuterAddresses));
-    }
-
-    #[test]
-    fn addresses_that_cannot_be_ends_of_a_tunnel_are_refused() {
-        for bad in [
-            "127.0.0.1 192.0.2.2",
-            "192.0.2.1 224.0.0.1",
-            "192.0.2.1 0.0.0.0",
-            "x 192.0.2.2",
-            "192.0.2.1 192.0.2.2:4028",
+    fn each_word_is_known_by_its_form() {
+        for (request, words, expected, ignored) in [
+            (TUNNEL_ONLY, "", "", &[][..]),
+            (HOST, " 2001:db8::0006 2001:db8::0005", " 2001:db8::6 to 2001:db8::5", &[]),
+            // As Feel6 sends it.
+            (NETWORK, " 2001:03e0:03c3::/48", " 2001:3e0:3c3::/48", &[]),
+            (NETWORK, " 2001:db8::2 2001:db8::1 2001:db8:1::/48", NUMBERED, &[]),
+            (NETWORK, " 2001:db8:1::/48 2001:db8::2 2001:db8::1", NUMBERED, &[]),
+            (NETWORK, "", "", &[]),
+            (NETWORK, " 2001:db8::5 2001:db8:1::/48", " 2001:db8:1::/48", &["2001:db8::5"]),
+            (UDP, ":4031", " 4031", &[]),
+            (UDP, " 4031", " 4031", &[]),
+            (UDP, "", " 4028", &[]),
+            (
+                TUNNEL_ONLY,
+                " 2001:db8::2 2001:db8::/48 4028 \u{1b}[m",
+                "",
+                &["2001:db8::2", "2001:db8::/48", "4028", "?[m"],
+            ),
         ] {
-            assert!(matches!(read(bad, TUNNEL_ONLY), Err(OfferError::BadOuterAddress(_))), "{bad}");
+            let (offer, passed_over) = read(&format!("192.0.2.1 192.0.2.2{words}"), request).unwrap();
+            assert_eq!(shown(&offer), format!("192.0.2.1 192.0.2.2{expected}"), "{words}");
+            assert_eq!(passed_over, ignored, "{words}");
         }
-        assert!(matches!(
-            read("192.0.2.1 192.0.2.2 ff02::1 2001:db8::1", HOST),
-            Err(OfferError::BadInnerAddress(_))
-        ));
-        assert!(matches!(
-            read("192.0.2.1 192.0.2.2 2001:db8::1 2001:db8::1", HOST),
-            Err(OfferError::SameInnerAddress(_))
-        ));
-        assert!(matches!(read("192.0.2.1 192.0.2.2 2001:db8::/129", NETWORK), Err(OfferError::BadPrefix(_))));
+    }
+
+    #[test]
+    fn an_offer_that_cannot_be_used_says_what_is_wrong_with_it() {
+        let outer = |word: &str| OfferError::BadOuterAddress(word.to_owned());
+        let port = |word: &str| OfferError::BadPort(word.to_owned());
+        for (request, words, error) in [
+            (HOST, "192.0.2.1", OfferError::NoOuterAddresses),
+            (HOST, "192.0.2.1 192.0.2.2 2001:db8::2", OfferError::NoInnerAddresses),
+            (TUNNEL_ONLY, "127.0.0.1 192.0.2.2", outer("127.0.0.1")),
+            (TUNNEL_ONLY, "192.0.2.1 224.0.0.1", outer("224.0.0.1")),
+            (TUNNEL_ONLY, "192.0.2.1 0.0.0.0", outer("0.0.0.0")),
+            (TUNNEL_ONLY, "x 192.0.2.2", outer("x")),
+            (TUNNEL_ONLY, "192.0.2.1 192.0.2.2:4028", outer("192.0.2.2:4028")),
+            (HOST, "192.0.2.1 192.0.2.2 ff02::1 2001:db8::1", OfferError::BadInnerAddress(MULTICAST)),
+            (HOST, "192.0.2.1 192.0.2.2 2001:db8::1 2001:db8::1", OfferError::SameInnerAddress(HER6)),
+            (NETWORK, "192.0.2.1 192.0.2.2 2001:db8::/129", OfferError::BadPrefix("2001:db8::/129".into())),
+            (UDP, "192.0.2.1 192.0.2.2:0", port("0")),
+            (UDP, "192.0.2.1 192.0.2.2:+4", port("+4")),
+            (UDP, "192.0.2.1 192.0.2.2 65536", port("65536")),
+        ] {
+            assert_eq!(read(words, request), Err(error), "{words}");
+        }
     }
 
     #[test]

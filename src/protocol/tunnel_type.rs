@@ -1,7 +1,6 @@
 //! The three kinds of tunnel that a client can ask for.
 
 use std::fmt;
-use std::str::FromStr;
 
 /// What the client asks the server for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,11 +12,6 @@ pub enum TunnelType {
     /// A tunnel with a prefix for the client's network.
     Network,
 }
-
-/// A word that names no tunnel type.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a tunnel type is one of tunnelonly, host, network")]
-pub struct UnknownTunnelType;
 
 impl TunnelType {
     /// All of them.
@@ -36,13 +30,5 @@ impl TunnelType {
 impl fmt::Display for TunnelType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
-    }
-}
-
-impl FromStr for TunnelType {
-    type Err = UnknownTunnelType;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|tunnel_type| tunnel_type.word() == word).ok_or(UnknownTunnelType)
     }
 }

@@ -14,37 +14,23 @@ use super::GROUP;
 pub enum Step {
     /// Learn when this process started.
     Identify,
-    /// Make the interface.
     Create,
-    /// Open the netgraph control socket.
     OpenNetgraph,
-    /// Make a node, whose type the kernel loads by itself as this module.
+    /// The kernel loads the node's type by itself, as this module.
     MakeNode(&'static str),
-    /// Ask a node for its interface or its address.
+    /// For its interface or its address.
     AskNode,
-    /// Remove a ksocket that is bound to another address.
     RemoveKsocket,
-    /// Bind the ksocket.
     Bind(SocketAddrV4),
-    /// Connect the ksocket.
     Connect(SocketAddrV4),
-    /// Set the description.
     SetDescription,
-    /// Join the group.
     JoinGroup,
-    /// Set the outer addresses of a gif.
     SetOuterAddresses(Ends<Ipv4Addr>),
-    /// Set the MTU, in bytes.
     SetMtu(u16),
-    /// Clear IFDISABLED.
     EnableIpv6,
-    /// Set the interface up.
     BringUp,
-    /// Add an inner address.
     AddAddress(Ipv6Addr),
-    /// Remove an inner address.
     RemoveAddress(Ipv6Addr),
-    /// Remove the interface.
     Remove,
 }
 
@@ -109,15 +95,8 @@ pub enum Error {
     #[error("no route to {}, the far end of the tunnel: check this host's IPv4 routes", .0.ip())]
     NoRoute(SocketAddrV4),
     /// Anything else.
-    #[error("cannot {step}{on}{advice}", on = On(interface), advice = Advice(*step, interface))]
-    Refused {
-        /// What was tried.
-        step: Step,
-        /// On which interface, if there was one.
-        interface: Option<InterfaceName>,
-        /// What the kernel said.
-        source: kernel::Error,
-    },
+    #[error("cannot {0}{on}{advice}", on = On(.1), advice = Advice(*.0, .1))]
+    Refused(Step, Option<InterfaceName>, #[source] kernel::Error),
 }
 
 impl Error {
@@ -138,7 +117,7 @@ impl Error {
                 Self::InnerInUse(interface, address)
             }
             (step, Errno::EPERM, interface) => Self::NotPermitted(step, interface),
-            (step, _, interface) => Self::Refused { step, interface, source },
+            (step, _, interface) => Self::Refused(step, interface, source),
         }
     }
 

@@ -69,7 +69,6 @@ macro_rules! structs {
                 $(self.$field.point(address, length);)*
             }
         })*
-        /// The sizes, alignments and offsets of these structs.
         pub(super) const FACTS: &[Fact] = &[$(
             Fact {
                 expression: concat!("sizeof(", $in_c, ")"),
@@ -94,23 +93,21 @@ macro_rules! structs {
     };
 }
 
-/// Makes constants, and `FACTS` of their values.
+/// Makes constants of a header, and `FACTS` of their values.
 macro_rules! numbers {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $value:literal;)*) => {
-        $($(#[$doc])* pub const $name: $type = $value;)*
-        /// The values of these constants.
-        pub(super) const FACTS: &[Fact] = &[$(
+    ($($header:literal { $($(#[$doc:meta])* $name:ident: $type:ty = $value:literal;)* })*) => {
+        $($($(#[$doc])* #[doc = concat!(" From `", $header, "`.")] pub const $name: $type = $value;)*)*
+        pub(super) const FACTS: &[Fact] = &[$($(
             Fact { expression: stringify!($name), lp64: $value, i386: $value, ours: $value },
-        )*];
+        )*)*];
     };
 }
 
 /// Makes requests of ioctl(2), and `IOCTL_FACTS` of their numbers.
 macro_rules! ioctls {
     ($($(#[$doc:meta])* $name:ident: $argument:ty = $number:literal $(| $number32:literal)?;)*) => {
-        $($(#[$doc])*
+        $($(#[$doc])* #[doc = " See `sys/sockio.h` and `netinet6/in6_var.h`."]
         pub const $name: Ioctl<$argument> = Ioctl::new(stringify!($name), [$number, i386!($number $($number32)?)]);)*
-        /// The numbers of these requests.
         pub(super) const IOCTL_FACTS: &[Fact] = &[$(Fact {
             expression: stringify!($name),
             lp64: $number,

@@ -5,21 +5,13 @@ use std::marker::PhantomData;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The number of an ioctl(2) request, with the type of its argument.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Ioctl<T> {
     /// Its name in the C headers.
     pub name: &'static str,
     number: u32,
     argument: PhantomData<fn(T) -> T>,
 }
-
-impl<T> Clone for Ioctl<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Ioctl<T> {}
 
 impl<T> Ioctl<T> {
     /// The request whose number is the one of these that says the size of `T`.
@@ -31,7 +23,7 @@ impl<T> Ioctl<T> {
     }
 
     /// Direction, size of the argument, group and number in that group (`sys/ioccom.h`).
-    pub const fn number(self) -> u32 {
+    pub const fn number(&self) -> u32 {
         self.number
     }
 }

@@ -1,4 +1,4 @@
-//! Two other crates know some of FreeBSD's structs and numbers. Here they must say what [`abi`](crate::abi) says.
+//! Two other crates know some of FreeBSD's structs and numbers. They must agree with [`abi`](crate::abi).
 
 use std::mem::offset_of;
 
@@ -8,58 +8,28 @@ use crate::abi::numbers::{
 };
 use crate::abi::{IfaMsghdr, Ifreq, IfreqBuffer, InAliasreq, SockaddrIn, SockaddrIn6, Time, Timeval};
 
-/// Asserts that a struct of ours has the size and the alignment of another's, and that of each pair its fields
-/// lie at the same place.
+/// Asserts that our struct has the size, the alignment and the offsets of the other one. A field that has another name
+/// there is written `ours = theirs`.
 macro_rules! same_layout {
-    ($ours:ident, $theirs:path $(, $our_field:ident = $their_field:ident)*) => {
-        const _: () = {
-            assert!(size_of::<$ours>() == size_of::<$theirs>());
-            assert!(align_of::<$ours>() == align_of::<$theirs>());
-            $(assert!(offset_of!($ours, $our_field) == offset_of!($theirs, $their_field));)*
-        };
-    };
+    (@offset $theirs:path, $field:ident) => { offset_of!($theirs, $field) };
+    (@offset $theirs:path, $field:ident $their_field:ident) => { offset_of!($theirs, $their_field) };
+    ($($ours:ident, $theirs:path { $($field:ident $(= $their_field:ident)?)* })*) => { $(const _: () = {
+        assert!(size_of::<$ours>() == size_of::<$theirs>());
+        assert!(align_of::<$ours>() == align_of::<$theirs>());
+        $(assert!(offset_of!($ours, $field) == same_layout!(@offset $theirs, $field $($their_field)?));)*
+    };)* };
 }
 
-same_layout!(Ifreq, ifstructs::ifreq, ifr_name = ifr_name, ifr_data = ifr_ifru);
-same_layout!(Ifreq, libc::ifreq, ifr_name = ifr_name, ifr_data = ifr_ifru);
-same_layout!(
-    InAliasreq,
-    libc::ifaliasreq,
-    ifra_name = ifra_name,
-    ifra_addr = ifra_addr,
-    ifra_dstaddr = ifra_broadaddr,
-    ifra_mask = ifra_mask,
-    ifra_vhid = ifra_vhid
-);
-same_layout!(
-    SockaddrIn,
-    libc::sockaddr_in,
-    sin_len = sin_len,
-    sin_family = sin_family,
-    sin_port = sin_port,
-    sin_addr = sin_addr
-);
-same_layout!(
-    SockaddrIn6,
-    libc::sockaddr_in6,
-    sin6_len = sin6_len,
-    sin6_family = sin6_family,
-    sin6_port = sin6_port,
-    sin6_flowinfo = sin6_flowinfo,
-    sin6_addr = sin6_addr,
-    sin6_scope_id = sin6_scope_id
-);
-same_layout!(
-    IfaMsghdr,
-    libc::ifa_msghdr,
-    ifam_msglen = ifam_msglen,
-    ifam_version = ifam_version,
-    ifam_type = ifam_type,
-    ifam_addrs = ifam_addrs,
-    ifam_flags = ifam_flags,
-    ifam_index = ifam_index,
-    ifam_metric = ifam_metric
-);
+same_layout! {
+    Ifreq, ifstructs::ifreq { ifr_name ifr_data = ifr_ifru }
+    Ifreq, libc::ifreq { ifr_name ifr_data = ifr_ifru }
+    InAliasreq, libc::ifaliasreq { ifra_name ifra_addr ifra_dstaddr = ifra_broadaddr ifra_mask ifra_vhid }
+    SockaddrIn, libc::sockaddr_in { sin_len sin_family sin_port sin_addr }
+    SockaddrIn6, libc::sockaddr_in6 { sin6_len sin6_family sin6_port sin6_flowinfo sin6_addr sin6_scope_id }
+    IfaMsghdr, libc::ifa_msghdr {
+        ifam_msglen ifam_version ifam_type ifam_addrs ifam_flags ifam_index ifam_metric
+    }
+}
 
 same_layout!(Timeval, libc::timeval, tv_sec = tv_sec, tv_usec = tv_usec);
 
@@ -70,7 +40,7 @@ const _: () = {
     assert!(offset_of!(IfreqBuffer, buffer) == UNION + offset_of!(ifstructs::ifreq_buffer, buffer));
 };
 
-/// Asserts that numbers of ours are libc's of the same name.
+/// Asserts that these numbers are libc's of the same name.
 macro_rules! same_numbers {
     ($($name:ident)*) => { $(const _: () = assert!($name as i128 == libc::$name as i128);)* };
 }

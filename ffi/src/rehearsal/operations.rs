@@ -141,7 +141,9 @@ impl Kernel for Rehearsal {
     }
 
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>> {
-        self.state().look("sysctl(kern.proc.pid)", |kernel| Ok(kernel.processes.get(&pid).copied()))
+        self.state().look("sysctl(kern.proc.pid)", |kernel| {
+            Ok((pid == std::process::id()).then_some(kernel.process_start))
+        })
     }
 
     fn has_address(&mut self, address: Ipv4Addr) -> Result<bool> {
