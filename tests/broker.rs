@@ -140,11 +140,11 @@ fn the_conversation_ends_with_quit() {
 
 #[test]
 fn silence_ends_the_session() {
-    let broker = broker(&["--login-timeout", "400ms", "--idle-timeout", "800ms"]);
+    let broker = broker(&["--login-timeout", "1s", "--idle-timeout", "2s"]);
     let (mut silent, mut client) = (Client::new(&broker), Client::new(&broker));
     client.log_in("foo", "tunnelonly");
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(1) {
+    while start.elapsed() < Duration::from_millis(2500) {
         assert_eq!(client.ask("ping"), HELLO);
         thread::sleep(Duration::from_millis(100));
     }
@@ -229,7 +229,7 @@ fn with_program(status: i32) -> (Directory, String) {
 #[test]
 fn quit_is_answered_then_the_tunnel_ends_then_the_connection_is_closed() {
     let (directory, program) = with_program(0);
-    let broker = broker(&["--numbered", "--exec", &program, "--farewell-delay", "300ms"]);
+    let broker = broker(&["--numbered", "--exec", &program, "--farewell-delay", "1s"]);
     let mut client = Client::new(&broker);
     client.log_in("foo", "network udp 4028");
     let words =
@@ -239,7 +239,7 @@ fn quit_is_answered_then_the_tunnel_ends_then_the_connection_is_closed() {
     assert_eq!(directory.read("log"), format!("<up>{words}"));
     assert!(client.closed());
     assert_eq!(directory.read("log"), format!("<up>{words}<down>{words}"));
-    assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -66,7 +66,9 @@ pub enum Message {
     /// Asks an iface node's ksocket for the address and port it is connected to: see [`socket_address`].
     /// ENOENT: there is no ksocket. ENOTCONN: it is not connected.
     GetPeerName(IfaceNode),
-    /// Binds an iface node's ksocket, once. EINVAL: it is bound already. EADDRINUSE: the port is taken.
+    /// Binds an iface node's ksocket, once. EINVAL: it is bound already. EADDRNOTAVAIL: this host does not have the
+    /// address. EADDRINUSE: the port is taken; but not in a vnet jail, as a thread of the kernel handles the message, with
+    /// the host's credentials, and the kernel compares ports within one jail only.
     Bind(IfaceNode, SocketAddrV4),
     /// Connects an iface node's ksocket. One that is connected already is disconnected first, and with that forgets
     /// the address it is bound to, but not the port: the new source is the route's choice. If it cannot be connected
