@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 
 use harness::{Broker, Directory, Process, wait_until};
@@ -94,7 +94,7 @@ fn without_an_entry_and_without_a_terminal_there_is_no_password() {
     let directory = Directory::default();
     directory.write("auth", "other:me:x\n", 0o600);
     let client = directory.client(1, &["--rehearse"]);
-    let mut command = Command::new("setsid");
+    let mut command = std::process::Command::new("setsid");
     command.arg("--wait").arg(client.get_program()).args(client.get_args());
     Process::start(command).ends(66, "no password for me at 127.0.0.1: put a line");
 }
