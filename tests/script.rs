@@ -203,7 +203,7 @@ fn a_script_that_ignores_sigterm_is_killed() {
     let mut runner = script.runner(limits);
     runner.run(Event::Up, &parameters(), Instant::now());
     run_until(&mut runner, Runner::is_idle);
-    assert!(logged("did not end at SIGTERM"));
+    assert!(logged("did not exit on SIGTERM"));
     assert!(!lives(&script.file("pid")));
 }
 

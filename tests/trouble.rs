@@ -101,7 +101,7 @@ fn an_auth_file_that_others_may_read_is_warned_of() {
     let broker = Broker::start(&programs(), &folder, &[]);
     folder.write("auth", &folder.read("auth"), 0o644);
     let client = Process::start(client(&folder, broker.port, &[]));
-    client.wait_for("may be read by others than its owner");
+    client.wait_for("is readable by group or others");
     client.wait_for("made gif0");
 }
 
@@ -116,13 +116,13 @@ fn without_an_entry_and_without_a_terminal_there_is_no_password() {
     command.arg("--wait").arg(client.get_program()).args(client.get_args());
     let (status, output) = end_of(command, DEADLINE);
     assert_eq!(status, Some(66), "{output}");
-    assert!(output.contains("no password for me at 127.0.0.1: put a line"), "{output}");
+    assert!(output.contains("no password for me at 127.0.0.1: add a line"), "{output}");
 }
 
 #[test]
 fn a_script_that_cannot_be_run_is_refused_at_the_start() {
     let folder = Folder::new();
-    for (mode, word) in [(0o644, "not executable"), (0o775, "may be written by others")] {
+    for (mode, word) in [(0o644, "not executable"), (0o775, "is writable by group or others")] {
         folder.write("script", "#!/bin/sh\n", mode);
         let script = folder.file("script");
         let (status, output) = end_of(client(&folder, 1, &["-s", &script.to_string_lossy()]), DEADLINE);
@@ -142,7 +142,7 @@ fn a_name_that_does_not_resolve_is_reported() {
     let (status, output) = end_of(command, DEADLINE);
     assert_eq!(status, Some(68), "{output}");
     assert!(output.contains("cannot find the address of broker..invalid: "), "{output}");
-    assert!(output.contains("; check the name, and the name service"), "{output}");
+    assert!(output.contains("; check the name and the name service"), "{output}");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_second_daemon_on_the_same_pid_file_is_refused() {
     first.wait_for("made gif0");
     let (status, output) = end_of(client(&folder, 1, &["-D", "-f", &pid_file]), DEADLINE);
     assert_eq!(status, Some(75), "{output}");
-    assert!(output.contains(&format!("is running already as process {}", first.id())), "{output}");
+    assert!(output.contains(&format!("is already running as process {}", first.id())), "{output}");
     assert_eq!(folder.read("pid"), format!("{}\n", first.id()));
 }
 
@@ -250,7 +250,7 @@ fn a_pid_file_that_cannot_be_made_is_reported_before_detaching() {
     let folder = Folder::new();
     let (status, output) = end_of(client(&folder, 1, &["-D", "-f", "/nowhere/pid"]), DEADLINE);
     assert_eq!(status, Some(73), "{output}");
-    assert!(output.contains("cannot make the pid file /nowhere/pid"), "{output}");
+    assert!(output.contains("cannot create the pid file /nowhere/pid"), "{output}");
 }
 
 #[test]

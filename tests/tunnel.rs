@@ -342,8 +342,8 @@ fn a_refusal_says_what_to_do() {
     for (kernel, carrier, advice) in [
         (rehearsal().0.as_nobody(), GIF, "run as root"),
         (rehearsal().0.as_nobody(), UDP, "run as root"),
-        (rehearsal().0.in_jail(), GIF, "in a jail only with vnet"),
-        (rehearsal().0.in_jail(), UDP, "give the jail vnet"),
+        (rehearsal().0.in_jail(), GIF, "in a jail, vnet is required"),
+        (rehearsal().0.in_jail(), UDP, "enable vnet for the jail"),
         (rehearsal().0.without_kldload(), GIF, "run `kldload if_gif` on the host"),
         (rehearsal().0.without_kldload(), UDP, "run `kldload ng_socket` on the host"),
     ] {
