@@ -1,7 +1,7 @@
-//! The tunnel: from what the server offers to calls to the kernel, and back.
+//! The tunnel: applies the server's offer through calls to the kernel.
 //!
-//! One interface serves all sessions of a run. The first login makes it, each login sets all of its properties, and it
-//! goes with the [`Tunnel`].
+//! One interface is used for all sessions. The first login creates it, each login sets all of its properties, and it is
+//! removed with the [`Tunnel`].
 
 mod error;
 mod gif;
@@ -23,7 +23,7 @@ use crate::report::chain;
 pub use error::Error;
 pub(crate) use error::Step;
 
-/// The group that every tunnel joins, so that a firewall can name them all.
+/// The interface group of all tunnels, for firewall rules.
 pub const GROUP: &str = "dtcpclient";
 
 /// How the tunnel carries its packets.
@@ -38,26 +38,26 @@ pub enum Carrier {
     },
 }
 
-/// What stays the same for all sessions of a run.
+/// The settings of a tunnel, which are the same for all sessions.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The server's name, for the description.
     pub server: String,
-    /// gif or UDP.
+    /// How packets are carried.
     pub carrier: Carrier,
     /// In bytes.
     pub mtu: u16,
 }
 
-/// An interface that exists.
+/// The tunnel's interface.
 #[derive(Debug)]
 struct Live {
     interface: InterfaceName,
     /// The iface node of a UDP tunnel. It keeps the interface's first name when the interface is renamed.
     node: Option<IfaceNode>,
-    /// The inner addresses that this process has added: those it may remove.
+    /// The inner addresses that this process has added. It removes no others.
     inner: Option<Ends<Ipv6Addr>>,
-    /// The connection's local address and the offer that were last applied with success.
+    /// The connection's local address and the offer that were last applied successfully.
     applied: Option<(Ipv4Addr, Offer)>,
 }
 
@@ -69,16 +69,16 @@ pub struct Tunnel<'k> {
 }
 
 impl<'k> Tunnel<'k> {
-    /// No tunnel yet.
+    /// A tunnel that does not exist yet.
     pub fn new(kernel: &'k mut dyn Kernel, settings: Settings) -> Self {
         Self { kernel, settings, live: None }
     }
 
-    /// Brings the tunnel to what the server offers, over a connection whose local end is `local`: makes the interface
-    /// if there is none, then sets every property, whatever others have done to the interface meanwhile.
+    /// Applies an offer, received over a connection with the local address `local`: creates the interface if there is
+    /// none, then sets every property, since others may have changed the interface.
     ///
-    /// If a step fails, a new interface is removed, and an older one brought back to where it was. If that fails too,
-    /// it is removed as well: half a tunnel would take packets that it cannot deliver, or from anyone.
+    /// If a step fails, a new interface is removed, and an existing one is restored. If that fails too, it is removed:
+    /// a half-configured tunnel would accept packets that it cannot deliver, or packets from anyone.
     pub fn bring_up(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
         self.find_again();
         if self.live.is_none() {
@@ -97,7 +97,7 @@ impl<'k> Tunnel<'k> {
         Ok(())
     }
 
-    /// Removes the tunnel, and logs it if that is refused.
+    /// Removes the tunnel. A failure is logged.
     pub fn take_down(&mut self) {
         self.find_again();
         let Some(live) = self.live.take() else { return };
@@ -107,18 +107,18 @@ impl<'k> Tunnel<'k> {
         };
         match removed {
             Ok(()) => info!("removed {}", live.interface),
-            // Gone already.
+            // It is gone already.
             Err(cause) if matches!(cause.errno, Errno::ENXIO | Errno::ENOENT) => {}
             Err(cause) => error!("{}", chain(&Error::new(Step::Remove, Some(&live.interface), cause))),
         }
     }
 
-    /// The interface, while there is one.
+    /// The interface, if it exists.
     pub fn interface(&self) -> Option<&InterfaceName> {
         self.live.as_ref().map(|live| &live.interface)
     }
 
-    /// Sends a packet through the tunnel, so that a NAT keeps its mapping.
+    /// Sends a packet through the tunnel, so that a NAT keeps its mapping open.
     pub fn keep_nat_open(&mut self) -> kernel::Result<()> {
         match &self.live {
             Some(live) => self.kernel.send_keepalive(&live.interface),
@@ -126,12 +126,12 @@ impl<'k> Tunnel<'k> {
         }
     }
 
-    /// Removes what a run that was killed has left behind.
+    /// Removes interfaces that killed processes left behind: those for which `lives` is false.
     pub fn remove_leftovers(&mut self, lives: impl Fn(u32) -> bool) {
         leftovers::remove(self.kernel, lives);
     }
 
-    /// Checks that this process may make a tunnel at all, so that a lack of privilege is reported before the login.
+    /// Checks that this process may create a tunnel, so that a lack of privilege is reported before the login.
     pub fn check_privilege(&mut self) -> Result<(), Error> {
         self.kernel.check_privilege().map_err(|cause| Error::new(Step::Create, None, cause))?;
         match self.settings.carrier {
@@ -140,7 +140,7 @@ impl<'k> Tunnel<'k> {
         }
     }
 
-    /// Makes the bare interface. From here on a panic takes it down, too.
+    /// Creates the interface, without any properties. From now on it is removed on drop.
     fn create(&mut self) -> Result<(), Error> {
         let (interface, node) = match self.settings.carrier {
             Carrier::Gif => (gif::make(self.kernel)?, None),
@@ -155,10 +155,10 @@ impl<'k> Tunnel<'k> {
 
     /// Sets every property of the interface.
     ///
-    /// The order matters. The description comes first: by it the next start knows what a killed run left behind. The
-    /// group comes before the interface can carry packets, so that a firewall's rules apply from the first one on.
-    /// The kernel makes a link-local address when an interface goes up with IPv6 enabled, so IPv6 is enabled before.
-    /// The inner addresses come last: routes through the tunnel depend on them.
+    /// The order matters. The description is first: if this process is killed, the next start recognizes the interface
+    /// by it. The group is set before the interface can carry packets, so that firewall rules apply to all of them.
+    /// IPv6 is enabled before the interface is set up, since the kernel then adds a link-local address only if IPv6 is
+    /// enabled. The inner addresses are last: routes through the tunnel depend on them.
     fn apply(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
         let description = self.description();
         let Self { kernel, settings, live: Some(live) } = self else { return Ok(()) };
@@ -198,26 +198,26 @@ impl<'k> Tunnel<'k> {
         }
     }
 
-    /// Finds the interface under the name that it has now, or that it is gone.
+    /// Updates the interface's name, or forgets the interface if it is gone.
     fn find_again(&mut self) {
         let ours = self.description();
-        // Before its description is set, an interface can be known by its name alone.
+        // Before its description is set, an interface is known only by its name.
         let Some(live) = self.live.as_mut().filter(|live| live.applied.is_some()) else { return };
         if let Some(interface) = identity::find_again(self.kernel, &live.interface, &ours) {
             live.interface = interface;
         } else {
-            warn!("{} is gone: somebody else has removed it", live.interface);
+            warn!("{} is gone: it was removed by someone else", live.interface);
             self.live = None;
         }
     }
 
-    /// What marks the interface as this process's own.
+    /// The description that identifies the interface of this process.
     fn description(&self) -> String {
         identity::description(&self.settings.server, std::process::id())
     }
 }
 
-/// Removes the inner addresses that this process has added if they are not wanted any more, and adds the wanted ones.
+/// Removes the inner addresses that this process has added, unless they are still wanted, and adds the wanted ones.
 fn renumber(
     kernel: &mut dyn Kernel,
     interface: &InterfaceName,
@@ -236,7 +236,7 @@ fn renumber(
     Ok(())
 }
 
-/// Takes an errno for success that says: it is so already.
+/// Treats `errno`, which means that the change is already made, as success.
 fn allow(result: kernel::Result<()>, errno: Errno) -> kernel::Result<()> {
     match result {
         Err(cause) if cause.errno == errno => Ok(()),
@@ -244,7 +244,7 @@ fn allow(result: kernel::Result<()>, errno: Errno) -> kernel::Result<()> {
     }
 }
 
-/// On every path out, a panic's among them.
+/// Also after a panic.
 impl Drop for Tunnel<'_> {
     fn drop(&mut self) {
         self.take_down();

@@ -1,4 +1,4 @@
-//! The one place where the program waits.
+//! The only place where the program waits.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -26,13 +26,13 @@ impl Client<'_> {
     pub(super) fn wait(&self, phase: &Phase) -> nix::Result<Vec<Source>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources(phase).into_iter().unzip();
         let timer = [phase.timer(), self.scripts.timer()].into_iter().flatten().min();
-        // A signal that interrupts it is ready to be read the next time, so that no event is taken for a time-out.
+        // After EINTR, poll again: the signal can then be read, and no event is mistaken for a time-out.
         while let Err(errno) = poll(&mut fds, timer.map_or(PollTimeout::NONE, time_until)) {
             if errno != Errno::EINTR {
                 return Err(errno);
             }
         }
-        // An error or a hang-up counts as ready too: the reader will find out.
+        // An error or a hang-up also counts as ready: the next read returns it.
         let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
         Ok(sources.into_iter().zip(&fds).filter(|(_, fd)| ready(fd)).map(|(source, _)| source).collect())
     }
@@ -58,7 +58,7 @@ fn readable(source: Source, fd: BorrowedFd<'_>) -> (Source, PollFd<'_>) {
     (source, PollFd::new(fd, PollFlags::POLLIN))
 }
 
-/// The time until an instant, rounded up: a loop that wakes early finds nothing to do, and spins.
+/// The time until an instant, rounded up: a loop that wakes up early would spin.
 fn time_until(instant: Instant) -> PollTimeout {
     let left = instant.saturating_duration_since(Instant::now());
     let milliseconds = left.saturating_add(Duration::from_nanos(999_999)).as_millis();

@@ -1,4 +1,4 @@
-//! How a process knows its own interface among others: by the description that it gave it.
+//! A process recognizes its interface by the description.
 
 use ffi::errno::Errno;
 use ffi::kernel::Kernel;
@@ -11,16 +11,16 @@ pub(super) fn description(server: &str, pid: u32) -> String {
     format!("dtcpclient: {server}, pid {pid}")
 }
 
-/// The process that a description names; `None` if it is not one of ours.
+/// The pid in a description; `None` if it is not dtcpclient's.
 pub(super) fn owner(description: &str) -> Option<u32> {
     let (_, pid) = description.strip_prefix("dtcpclient: ")?.rsplit_once(", pid ")?;
     pid.parse().ok()
 }
 
-/// The present name of the interface that was last called `was` and has the description `ours`: anyone may rename or
-/// destroy it. `None` if it is gone.
+/// The current name of the interface with the description `ours` and the last known name `was`: others may have renamed
+/// or destroyed it. `None` if it is gone.
 ///
-/// If the kernel cannot be asked, the interface is taken to have its name still.
+/// If the kernel refuses to answer, the name is assumed to be unchanged.
 pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &str) -> Option<InterfaceName> {
     let described = match kernel.description(was) {
         Ok(description) if description == ours => return Some(was.clone()),
@@ -29,7 +29,7 @@ pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &st
         Err(_) => return Some(was.clone()),
     };
     let Ok(members) = kernel.group_members(GROUP) else { return Some(was.clone()) };
-    // An administrator has changed its description; another dtcpclient's interface would name that process.
+    // An administrator has changed its description. That of another dtcpclient would have a pid.
     if members.contains(was) && described.is_some_and(|description| owner(&description).is_none()) {
         return Some(was.clone());
     }

@@ -1,4 +1,4 @@
-//! What a run that was killed has left behind.
+//! Interfaces that killed processes left behind.
 
 use ffi::errno::Errno;
 use ffi::kernel::{self, Kernel};
@@ -8,13 +8,12 @@ use log::{info, warn};
 
 use super::{GROUP, identity, netgraph};
 
-/// Removes the interfaces of our group whose description names a process that does not exist any more. An interface
-/// whose process lives, or that names no process, is never touched. A failure is logged, and does not keep the program
-/// from starting.
+/// Removes the interfaces of our group whose description has the pid of a process that no longer exists. An interface
+/// whose process exists, or without a pid, is never touched. A failure is only logged.
 pub(super) fn remove(kernel: &mut dyn Kernel, lives: impl Fn(u32) -> bool) {
     let members = match kernel.group_members(GROUP) {
         Ok(members) => members,
-        Err(cause) => return warn!("cannot look for interfaces of earlier runs: {cause}"),
+        Err(cause) => return warn!("cannot look for interfaces of killed processes: {cause}"),
     };
     for interface in members {
         let Ok(description) = kernel.description(&interface) else { continue };
@@ -26,7 +25,7 @@ pub(super) fn remove(kernel: &mut dyn Kernel, lives: impl Fn(u32) -> bool) {
     }
 }
 
-/// An ng interface refuses SIOCIFDESTROY with EINVAL: it goes with its node.
+/// An ng interface refuses SIOCIFDESTROY with EINVAL: it is removed with its node.
 fn remove_one(kernel: &mut dyn Kernel, interface: &InterfaceName) -> kernel::Result<()> {
     match kernel.destroy_gif(interface) {
         Err(cause) if cause.errno == Errno::EINVAL => {
@@ -36,8 +35,8 @@ fn remove_one(kernel: &mut dyn Kernel, interface: &InterfaceName) -> kernel::Res
     }
 }
 
-/// Whether another process of this number exists. An interface with our own pid was left behind by an earlier process
-/// of the same number.
+/// Whether another process with this pid exists. An interface with our own pid was left behind by an earlier process
+/// with the same pid.
 pub fn lives(pid: u32) -> bool {
     let Ok(raw) = i32::try_from(pid) else { return false };
     let exists =
