@@ -65,7 +65,7 @@ fn off_freebsd_only_a_rehearsal_is_possible() {
 fn a_file_that_is_unsafe_malformed_or_missing_is_reported_at_the_start() {
     let directory = Directory::default();
     let ends = |arguments: &[&str], status, words| directory.rehearse(1, arguments).ends(status, words);
-    for (mode, words) in [(0o644, "not executable"), (0o775, "may be written by others")] {
+    for (mode, words) in [(0o644, "not executable"), (0o775, "is writable by group or others")] {
         let script = directory.write("script", "#!/bin/sh\n", mode);
         ends(&["-s", &script], 78, words);
     }

@@ -297,8 +297,8 @@ fn a_refusal_says_what_to_do() {
     for (kernel, carrier, advice) in [
         (silent().as_nobody(), GIF, "run as root"),
         (silent().as_nobody(), UDP, "run as root"),
-        (silent().in_jail(), GIF, "in a jail only with vnet"),
-        (silent().in_jail(), UDP, "give the jail vnet"),
+        (silent().in_jail(), GIF, "in a jail, vnet is required"),
+        (silent().in_jail(), UDP, "enable vnet for the jail"),
         (silent().without_kldload(), GIF, "run `kldload if_gif` on the host"),
         (silent().without_kldload(), UDP, "run `kldload ng_socket` on the host"),
         // The first call opens the control socket, the second makes the iface node.
