@@ -1,4 +1,4 @@
-//! Looks up the server's name in a thread: the resolver may take minutes, and a signal must not wait for it.
+//! Looks up the server's name in a thread: the resolver may take minutes, and signals are handled in the meantime.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::thread::{self, JoinHandle};
 
-/// A look-up that is under way in a thread of its own.
+/// A lookup in a thread of its own.
 pub(crate) struct Lookup {
     /// Closed by the thread when it is done.
     done: UnixStream,
@@ -14,7 +14,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    /// Starts to look for the IPv4 addresses of `server`.
+    /// Starts looking up the IPv4 addresses of `server`.
     pub(crate) fn start(server: &str) -> io::Result<Self> {
         let (done, closed_at_end) = UnixStream::pair()?;
         let server = server.to_owned();
@@ -26,14 +26,14 @@ impl Lookup {
         Ok(Self { done, thread })
     }
 
-    /// To poll for reading: it is ready when the look-up is done.
+    /// The descriptor to poll for reading: it is ready when the lookup is done.
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.done.as_fd()
     }
 
-    /// The addresses, in the resolver's order. Blocks until the look-up is done.
+    /// Returns the addresses, in the resolver's order. Blocks until the lookup is done.
     pub(crate) fn finish(self) -> io::Result<Vec<Ipv4Addr>> {
-        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the look-up failed")))
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that looks it up panicked")))
     }
 }
 

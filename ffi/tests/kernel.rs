@@ -348,28 +348,6 @@ fn a_ksocket_is_bound_to_an_address_of_this_host_that_is_free() {
     }
 }
 
-#[test]
-fn a_ksocket_that_is_connected_again_loses_its_address() {
-    let Some((mut kernel, _turn)) = kernel() else { return };
-    let alias = Alias::new();
-    let (first, second) = (far_end().1, far_end().1);
-    let ng = Interface::ng(&mut *kernel.open_netgraph().expect("a control socket"));
-    let connect = |remote| send(&Message::Connect(ng.node(), remote)).map(drop).map_err(|error| error.errno);
-    let port = free_port();
-    let at = |address| Ok(SocketAddrV4::new(address, port));
-    let unconnected = Err(Errno::ENOTCONN);
-
-    assert_eq!(ends(&ng), [Ok(SocketAddrV4::new(ANY, 0)), unconnected]);
-    send(&Message::Bind(ng.node(), SocketAddrV4::new(alias.0, port))).expect("an address of this host");
-    assert_eq!(ends(&ng), [at(alias.0), unconnected]);
-    assert_eq!(connect(first), Ok(()));
-    assert_eq!(ends(&ng), [at(alias.0), Ok(first)]);
-    assert_eq!(connect(second), Ok(()));
-    assert_eq!(ends(&ng), [at(LOOPBACK), Ok(second)], "it sends from the route's address");
-    assert_eq!(connect(SocketAddrV4::new(LOOPBACK, 0)), Err(Errno::EADDRNOTAVAIL));
-    assert_eq!(ends(&ng), [at(ANY), unconnected]);
-}
-
 /// A ksocket on its own goes at once, and its port with it, also with packets under way.
 #[test]
 fn a_ksocket_is_made_again_under_a_living_interface() {

@@ -11,13 +11,13 @@ pub(crate) enum Reply {
     Error(String),
 }
 
-/// A line that is neither, cleaned.
+/// A line that is not a reply, cleaned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a DTCP reply")]
 pub struct NotAReply(pub String);
 
 impl Reply {
-    /// Reads a line, which comes without its end.
+    /// Decodes a line, given without its end.
     pub(crate) fn read(line: &str) -> Result<Self, NotAReply> {
         let mut words = line.split_whitespace();
         match words.next() {
@@ -34,7 +34,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_first_word_tells_replies_from_other_lines() {
+    fn replies_are_recognized_by_their_first_word() {
         let ok = |words: &[&str]| Ok(Reply::Ok(words.iter().map(ToString::to_string).collect()));
         let bad = |line: &str| Err(NotAReply(line.to_owned()));
         for (line, expected) in [

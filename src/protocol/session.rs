@@ -1,8 +1,7 @@
 //! One session with the server, from the established connection until one side leaves.
 //!
-//! Bytes and instants go in; [`Action`]s come out, to be carried out in their order. The clock is the caller's: only
-//! differences of instants matter, and they never go back. That the connection is closed or broken is for the caller
-//! to see, who then drops the session.
+//! Bytes and instants go in; [`Action`]s come out, to be performed in order. The instants are the caller's, and never
+//! go back. If the connection is closed or fails, the caller drops the session.
 
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -17,15 +16,15 @@ use super::reply::{NotAReply, Reply};
 use super::text::clean;
 use super::{Announcement, ClientLine, TunnelType};
 
-/// How long the server may take to greet.
+/// How long the server may take to send its greeting (this project's decision, as the next one).
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to answer `tunnel`.
 pub const OFFER_TIMEOUT: Duration = Duration::from_mins(1);
-/// The time between two pings, and how long the answer to one may take. The interval is confirmed: KAME's server hangs
-/// up after 300 s of silence.
+/// The time between two pings, and the time limit for an answer. The interval is confirmed: KAME's server closes the
+/// connection after 300 s of silence.
 pub const PING_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Who logs in, and for what.
+/// The account, and the tunnel to request.
 pub struct Login {
     /// The user's name at the server.
     pub user: String,
@@ -33,30 +32,30 @@ pub struct Login {
     pub password: Zeroizing<Vec<u8>>,
     /// The type of tunnel to request.
     pub tunnel_type: TunnelType,
-    /// What to announce of our UDP port; `None` for a gif tunnel.
+    /// The UDP port to announce; `None` for a gif tunnel.
     pub udp: Option<Announcement>,
-    /// Whether to compare our own address with the one that the server sees.
+    /// Whether to compare this host's address with the one that the server sees.
     pub nat_check: bool,
 }
 
-/// What the caller is to do.
+/// An action for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send this line.
     Send(ClientLine),
-    /// Make the tunnel, or change the existing one. If that works, call [`Session::tunnel_made`].
+    /// Make the tunnel, or change the existing one. On success, call [`Session::tunnel_made`].
     MakeTunnel(Offer),
     /// For the debug log: a line that was received, cleaned.
     Received(String),
     /// For the log: the words of an offer that were not recognized, cleaned.
     Ignored(String),
-    /// Send `quit` and leave. Only [`Action::Received`] comes after this.
+    /// Send `quit` and leave. Only [`Action::Received`] follows.
     Leave(Reason),
-    /// Close the connection: the server does not answer, or not in DTCP. Nothing comes after this.
+    /// Close the connection: the server does not answer, or does not speak DTCP. Nothing follows.
     Close(Reason),
 }
 
-/// Why a session is over, unless the caller ends it.
+/// Why a session has ended, unless the caller ended it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// No greeting in time.
@@ -68,7 +67,7 @@ pub enum Reason {
     /// No answer to `ping` in time.
     #[error("the server did not answer a ping within {} s", PING_INTERVAL.as_secs())]
     NoPong,
-    /// The greeting names no challenge.
+    /// The greeting has no second word.
     #[error("the server's greeting has no challenge")]
     NoChallenge,
     /// The server sent something other than a line of text.
@@ -85,19 +84,19 @@ pub enum Reason {
     LoginRefused {
         /// The server's words.
         text: String,
-        /// Whether the request was for a UDP tunnel: a server without UDP tunnels refuses it in the same words.
+        /// Whether the request was for a UDP tunnel: a server that does not support them gives the same answer.
         udp: bool,
     },
-    /// The server does not have this type of tunnel.
+    /// The server does not support this tunnel type.
     #[error("tunnel refused (\"{0}\")")]
     UnsupportedTunnelType(String),
-    /// The server has no tunnel to give, for now.
-    #[error("the server has no tunnel free (\"{0}\")")]
+    /// All tunnels of the server are in use.
+    #[error("the server has no free tunnel (\"{0}\")")]
     NoTunnelFree(String),
-    /// An error at a time when none was expected, such as a server's own time-out.
+    /// An unexpected error, such as a time-out of the server's.
     #[error("the server reported an error (\"{0}\")")]
     ServerError(String),
-    /// The server sees another address than this host has.
+    /// The server sees an address that is not this host's.
     #[error("this host has the address {local}, but the server sees {seen}: there is a NAT in between")]
     BehindNat {
         /// This host's end of the connection.
@@ -107,15 +106,15 @@ pub enum Reason {
     },
 }
 
-/// The next thing to happen. The server has a time limit in the first two states and for each answer to a ping.
+/// The next event to expect: see the table in `docs/architecture.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     AwaitingGreeting,
     AwaitingOffer,
-    /// The caller makes the tunnel; lines wait until it has.
+    /// The caller makes the tunnel. Lines are kept until it has.
     MakingTunnel,
     Up,
-    /// `quit` is being said: lines are only logged.
+    /// The caller sends `quit`. Lines are only logged.
     Leaving,
     Closed,
 }
@@ -125,11 +124,11 @@ pub struct Session {
     login: Rc<Login>,
     state: State,
     lines: LineBuffer,
-    /// Our end of the connection.
+    /// This host's end of the connection.
     local: Ipv4Addr,
-    /// Our answer to the challenge, which must not be logged.
+    /// The answer to the challenge, masked in lines of the server.
     response: Option<Response>,
-    /// When the present state has lasted too long; when up, when to ping.
+    /// The time limit of the current state; when up, the time of the next ping or the limit for its answer.
     deadline: Option<Instant>,
     /// When the ping that is not answered yet was sent.
     ping_sent: Option<Instant>,
@@ -139,7 +138,7 @@ pub struct Session {
 type Actions = Vec<Action>;
 
 impl Session {
-    /// A session over a new connection, whose end on this host is `local`.
+    /// Starts a session over a new connection with the local address `local`.
     pub fn new(login: Rc<Login>, local: Ipv4Addr, now: Instant) -> Self {
         Self {
             login,
@@ -153,7 +152,7 @@ impl Session {
         }
     }
 
-    /// Takes bytes from the server.
+    /// Handles bytes from the server.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Vec<Action> {
         self.lines.push(bytes);
         let mut actions = Actions::new();
@@ -161,12 +160,12 @@ impl Session {
         actions
     }
 
-    /// When [`Session::handle_timer`] is to be called.
+    /// When to call [`Session::handle_timer`].
     pub fn timer(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// The instant of the timer has come.
+    /// Handles the timer, which is due.
     pub fn handle_timer(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Actions::new();
         if self.deadline.is_some_and(|instant| instant <= now) {
@@ -175,7 +174,7 @@ impl Session {
         actions
     }
 
-    /// The tunnel is there. The first ping is sent at once: it shows that the server answers, and how far away it is.
+    /// Continues after the tunnel has been made. The first ping is sent at once, to measure the round trip.
     pub fn tunnel_made(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Actions::new();
         self.state = State::Up;
@@ -184,7 +183,7 @@ impl Session {
         actions
     }
 
-    /// The caller says `quit`: nothing is sent or expected any more.
+    /// The caller sends `quit`: nothing else is sent or expected.
     pub fn leave(&mut self) {
         self.enter_untimed(State::Leaving);
     }
@@ -201,7 +200,7 @@ impl Session {
         }
     }
 
-    /// The time between the last answered ping and its answer.
+    /// The time from the last answered ping to its answer.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
@@ -229,7 +228,7 @@ impl Session {
         }
     }
 
-    /// A server may quote our line.
+    /// Masks the response, since a server may quote the client's line.
     fn mask(&self, line: &str) -> String {
         self.response.as_ref().map_or_else(|| line.to_owned(), |response| response.mask(line))
     }
