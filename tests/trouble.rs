@@ -70,7 +70,7 @@ fn a_file_that_is_unsafe_malformed_or_missing_is_reported_at_the_start() {
         ends(&["-s", &script], 78, words);
     }
     ends(&["-s", "/nowhere/script"], 66, "/nowhere/script");
-    ends(&["-D", "-f", "/nowhere/pid"], 73, "cannot make the pid file /nowhere/pid");
+    ends(&["-D", "-f", "/nowhere/pid"], 73, "cannot create the pid file /nowhere/pid");
     directory.write("auth", "127.0.0.1:me:x\n", 0o620);
     ends(&[], 78, "chmod go-w");
     directory.write("auth", "127.0.0.1:me:x\nsesame\n", 0o600);
