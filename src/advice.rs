@@ -1,4 +1,4 @@
-//! What the user can do about an error, in terms of options and files: the last part of its report.
+//! Advice on errors, in terms of options and files: the last part of a report.
 
 use crate::client::Failure;
 use crate::daemon::DaemonError;
@@ -8,15 +8,15 @@ use crate::script::ScriptError;
 use crate::startup::StartError;
 use crate::tunnel::{self, Step};
 
-/// Advice about what keeps the program from starting; empty if the message says enough.
+/// Advice on why the program does not start; empty if the message is sufficient.
 pub(crate) fn about_start(error: &StartError) -> &'static str {
     match error {
         StartError::NotFreeBsd => "use --rehearse to see what would be done",
         StartError::Tunnel(error) => about_tunnel(error),
-        StartError::Password(PasswordError::Terminal(_)) => "put it into the auth file",
-        StartError::Script(ScriptError::Missing(..)) => "name another with -s",
-        StartError::Daemon(DaemonError::Running { .. }) => "stop it, or name another file with -f",
-        StartError::Daemon(DaemonError::PidFile { .. }) => "name another file with -f",
+        StartError::Password(PasswordError::Terminal(_)) => "add it to the auth file",
+        StartError::Script(ScriptError::Missing(..)) => "specify another with -s",
+        StartError::Daemon(DaemonError::Running { .. }) => "stop it, or specify another file with -f",
+        StartError::Daemon(DaemonError::PidFile { .. }) => "specify another file with -f",
         StartError::Password(_)
         | StartError::Script(_)
         | StartError::Daemon(_)
@@ -24,10 +24,10 @@ pub(crate) fn about_start(error: &StartError) -> &'static str {
     }
 }
 
-/// Advice about a failure of the client; empty if the message says enough.
+/// Advice on a failure of the client; empty if the message is sufficient.
 pub(crate) fn about_failure(failure: &Failure) -> &'static str {
     match failure {
-        Failure::NoAddress { .. } => "check the name, and the name service",
+        Failure::NoAddress { .. } => "check the name and the name service",
         Failure::NoConnection { .. } => "check the server's name and port (-p)",
         Failure::Session(reason) => about_reason(reason),
         Failure::Tunnel(error) => about_tunnel(error),
@@ -48,10 +48,10 @@ fn about_reason(reason: &Reason) -> &'static str {
         Reason::LoginRefused { udp: false, .. } => "check the user name (-u) and the password",
         Reason::LoginRefused { udp: true, .. } => {
             "check the user name (-u) and the password, \
-             or try without -U: a server without UDP tunnels refuses them like this"
+             or try without -U: a server that does not support tunnels in UDP gives the same answer"
         }
         Reason::UnsupportedTunnelType(_) => "choose another type with -t",
-        Reason::BehindNat { .. } => "use -n, and -U if the server has tunnels in UDP",
+        Reason::BehindNat { .. } => "use -n, and -U if the server supports tunnels in UDP",
         Reason::BadOffer(_)
         | Reason::NoOffer
         | Reason::TooManyLines

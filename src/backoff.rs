@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt: longer after each failure, and never all clients at once.
+//! The waits between attempts: longer after each failure, with jitter so that clients do not all return at once.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait, before the jitter.
 const LONGEST: Duration = Duration::from_mins(5);
-/// How far a wait may be off, to either side, as a part of it.
+/// The largest deviation of a wait in either direction, as a fraction of it.
 const JITTER: f64 = 0.2;
 
 /// The waits between attempts: 1 s, 2 s, 4 s and so on.
@@ -22,14 +22,14 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait before the next attempt, and a longer one the time after.
+    /// Returns the wait before the next attempt. The one after it will be longer.
     pub(crate) fn next_wait(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(LONGEST);
         wait.mul_f64(1.0 + JITTER * (2.0 * fastrand::f64() - 1.0))
     }
 
-    /// Begins with the shortest wait again.
+    /// Starts again with the shortest wait.
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }

@@ -1,21 +1,21 @@
-//! The client: the only loop. It waits for the socket, signals, timers, the script and the kernel, feeds the session,
-//! and carries out the session's actions.
+//! The client's loop: waits for the socket, signals, timers, the script and the kernel, passes events to the session,
+//! and performs the session's actions.
 //!
 //! The client is in one phase at a time. An event takes the phase and returns the next one: see the table in
 //! `docs/architecture.md`.
 //!
 //! # The five seconds of a shutdown
 //!
-//! The program promises to end within five seconds of SIGTERM. Server and scripts have their shares side by side:
+//! The program exits within five seconds of SIGTERM. The server and the script share this time:
 //!
-//! | share | for |
+//! | time | for |
 //! | --- | --- |
 //! | 0 to 2 s | the server, to close after `quit` ([`QUIT_TIMEOUT`]) |
-//! | 0 to 2 s | an `up` that is under way; it gets SIGTERM after 1.5 s, SIGKILL after 2 s |
-//! | to 4 s | `down`, after such an `up` or from the start; it gets SIGTERM after 3.5 s, SIGKILL after 4 s |
-//! | 4 to 5 s | the kernel, to remove the tunnel, and a slow host |
+//! | 0 to 2 s | an `up` that is already running: SIGTERM after 1.5 s, SIGKILL after 2 s |
+//! | to 4 s | the script's `down`, after such an `up`: SIGTERM after 3.5 s, SIGKILL after 4 s |
+//! | 4 to 5 s | the kernel, to remove the tunnel, with a margin for a slow host |
 //!
-//! `down` starts when `quit` is sent, so that a server that never closes costs it nothing.
+//! `down` starts when `quit` is sent, so that a server that never closes does not delay it.
 
 mod clocks;
 mod connect;
@@ -53,21 +53,22 @@ use watch::ADDRESS_GRACE;
 
 /// How long an attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the server may take to close the connection after `quit`. KAME's server answers `quit` first, then removes
-/// its end of the tunnel, then closes. After an earlier login the old tunnel would be in the way of the new one.
+/// How long the server may take to close the connection after `quit`. KAME's server answers `quit`, then removes its
+/// end of the tunnel, then closes. If the client logged in again earlier, the old tunnel would conflict with the new
+/// one.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The wait after a refused login if one has worked before.
+/// The wait after a refused login, if an earlier login succeeded.
 const REFUSAL_WAIT: Duration = Duration::from_mins(5);
-/// How long a tunnel must have held for the next wait to be a short one.
+/// How long a tunnel must have been up for the waits to start again with the shortest.
 const HELD: Duration = Duration::from_mins(1);
 
-/// What the client is to do.
+/// The client's task.
 pub struct Plan {
     /// The tunnel, and the server's name or IPv4 address.
     pub tunnel: Settings,
     /// The server's TCP port.
     pub port: u16,
-    /// The account, and the request.
+    /// The account and the request.
     pub login: Rc<Login>,
     /// Whether to try again after a failure.
     pub reconnect: bool,
@@ -77,14 +78,14 @@ enum Phase {
     Resolving(Lookup),
     Connecting(Connecting),
     Session(Box<Active>),
-    /// `quit` has been sent: the server is to close the connection.
+    /// `quit` has been sent; the server should close the connection.
     Leaving(Box<Leaving>),
     /// Until the next attempt.
     Waiting {
         until: Instant,
         address_may_help: bool,
     },
-    /// Only the script still runs.
+    /// Until the script has ended.
     Ending(Exit),
 }
 
@@ -112,13 +113,13 @@ struct Up {
 
 struct Leaving {
     connection: Connection,
-    /// It still reads, for the debug log.
+    /// It still decodes lines, for the debug log.
     session: Session,
     until: Instant,
     next: Next,
 }
 
-/// What follows a session.
+/// The next step after a session.
 enum Next {
     Failure(Failure),
     /// The server's other addresses, after a login that has failed at one.
@@ -133,24 +134,24 @@ pub struct Client<'k> {
     tunnel: Tunnel<'k>,
     scripts: Runner,
     signals: &'k mut Signals,
-    /// Reports of this host's own addresses, if the kernel gives them.
+    /// Reports changes of this host's addresses, if available.
     routes: Option<RouteSocket>,
     /// When to look at this host's address and the interface. Until then, no routing messages are read.
     look: Option<Instant>,
     backoff: Backoff,
     resolver: Resolver,
     clocks: Clocks,
-    /// When a new address of this host last began an attempt, or is to begin one.
+    /// When a new address of this host last began an attempt, or will begin one.
     hurried: Option<Instant>,
-    /// The state that was seen last, and since when.
+    /// The current state, and when it began.
     state: &'static str,
     since: SystemTime,
-    /// How many logins have worked.
+    /// The number of successful logins.
     logins: u64,
 }
 
 impl<'k> Client<'k> {
-    /// A client, which [`Client::run`] starts.
+    /// Creates a client; [`Client::run`] starts it.
     pub fn new(
         plan: Plan,
         tunnel: Tunnel<'k>,
@@ -175,7 +176,7 @@ impl<'k> Client<'k> {
         }
     }
 
-    /// Runs until the program is to end, and removes the tunnel.
+    /// Runs until the program should exit, then removes the tunnel.
     pub fn run(&mut self) -> Exit {
         let phase = self.look_up(Instant::now());
         self.run_from(phase)
@@ -205,7 +206,7 @@ impl<'k> Client<'k> {
         exit
     }
 
-    /// After a suspend the server, or a NAT, may have forgotten the connection: a ping shows it, sooner than its time.
+    /// Pings at once after a suspend: the server, or a NAT, may have forgotten the connection.
     fn look_at_clocks(&mut self, phase: &mut Phase, wall: SystemTime, now: Instant) {
         if self.clocks.differ(wall, now)
             && let Phase::Session(active) = phase
@@ -214,7 +215,7 @@ impl<'k> Client<'k> {
         }
     }
 
-    /// Remembers since when the state is what it is.
+    /// Records when the state changes.
     fn note_state(&mut self, phase: &Phase) {
         let state = phase.state();
         if state != self.state {
@@ -292,7 +293,7 @@ impl<'k> Client<'k> {
         self.interrupt(phase, Next::LogIn, now)
     }
 
-    /// Does something else than the phase would lead to, but leaves a server first.
+    /// Ends the phase early, and continues with `next` after leaving the server.
     fn interrupt(&mut self, phase: Phase, next: Next, now: Instant) -> Phase {
         match phase {
             Phase::Session(active) => self.leave(*active, next, now),
@@ -314,7 +315,7 @@ impl<'k> Client<'k> {
         }
     }
 
-    /// An attempt or a session has failed: the next phase depends on why, and on whether to try again at all.
+    /// Logs a failure. The next phase depends on its severity and on whether to reconnect.
     fn fail(&mut self, failure: &Failure, now: Instant) -> Phase {
         error!("{}", failure.report());
         let severity = failure.severity();
@@ -333,7 +334,7 @@ impl<'k> Client<'k> {
 }
 
 impl Phase {
-    /// When this phase is to be left, or its session's timer is due.
+    /// When this phase times out, or its session's timer is due.
     fn timer(&self) -> Option<Instant> {
         match self {
             Self::Connecting(connecting) => Some(connecting.deadline),

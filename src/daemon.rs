@@ -1,4 +1,4 @@
-//! What makes the program a daemon: detaching, and the pid file.
+//! Detaching from the terminal, and the pid file.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-/// How often a pid file is opened again because its last owner removed it meanwhile.
+/// How often to open the pid file if its previous owner keeps removing it.
 const ATTEMPTS: u32 = 10;
 
-/// Why the program cannot be a daemon.
+/// Why the program cannot detach or hold its pid file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DaemonError {
     /// Another process holds the lock on the pid file. Its content is normally the pid of that process.
-    #[error("dtcpclient is running already{}: it holds {}", pid_of(*holder), path.display())]
+    #[error("dtcpclient is already running{}: it holds {}", pid_of(*holder), path.display())]
     Running { path: PathBuf, holder: Option<u32> },
-    #[error("cannot make the pid file {}", path.display())]
+    #[error("cannot create the pid file {}", path.display())]
     PidFile { path: PathBuf, source: io::Error },
     #[error("cannot detach from the terminal")]
     Detach(#[source] Errno),
@@ -27,12 +27,12 @@ fn pid_of(holder: Option<u32>) -> String {
     holder.map(|pid| format!(" as process {pid}")).unwrap_or_default()
 }
 
-/// Detaches from the terminal: from here on this is another process, without the other's standard streams.
+/// Detaches from the terminal: the caller continues in another process, with its standard streams on `/dev/null`.
 pub(crate) fn detach() -> Result<(), DaemonError> {
     nix::unistd::daemon(false, false).map_err(DaemonError::Detach)
 }
 
-/// A pid file, locked for as long as this lives, and then removed.
+/// A locked pid file, which is removed on drop.
 #[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
@@ -40,7 +40,8 @@ pub(crate) struct PidFile {
 }
 
 impl PidFile {
-    /// Opens and locks the pid file, also one that a killed process left. [`PidFile::write`] replaces its content.
+    /// Creates the pid file or opens the one that a killed process left, and locks it. [`PidFile::write`] replaces its
+    /// content.
     pub(crate) fn lock(path: &Path) -> Result<Self, DaemonError> {
         let failed = |source| DaemonError::PidFile { path: path.to_owned(), source };
         for _ in 0..ATTEMPTS {
@@ -62,10 +63,10 @@ impl PidFile {
                 return Ok(Self { path: path.to_owned(), file });
             }
         }
-        Err(failed(io::Error::other("it is removed again and again")))
+        Err(failed(io::Error::other("another process keeps removing it")))
     }
 
-    /// Writes the pid of this process. Anyone may read the file, whatever the umask.
+    /// Writes the pid of this process. All users may read the file, regardless of the umask.
     pub(crate) fn write(&mut self) -> Result<(), DaemonError> {
         self.try_write().map_err(|source| DaemonError::PidFile { path: self.path.clone(), source })
     }
@@ -77,7 +78,7 @@ impl PidFile {
     }
 }
 
-/// The file is removed before it is closed, which ends the lock.
+/// Removes the file before it is closed, which releases the lock.
 impl Drop for PidFile {
     fn drop(&mut self) {
         if is_still(&self.file, &self.path) {
@@ -92,7 +93,7 @@ fn pid_in(file: File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// Whether `path` still names this open file: its last owner may have removed it between our open and our lock.
+/// Whether `path` is still the open file: its previous owner may have removed it before we locked it.
 fn is_still(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
@@ -105,10 +106,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_holds_our_pid_can_be_read_by_all_and_is_removed_with_us() {
+    fn the_file_is_locked_has_our_pid_can_be_read_by_all_and_is_removed_on_drop() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("pid");
-        // A stale file is taken over.
+        // A file left by a killed process is reused.
         fs::write(&path, "99999999 and more\n").unwrap();
         let mut pid_file = PidFile::lock(&path).unwrap();
         pid_file.write().unwrap();
@@ -125,6 +126,6 @@ mod tests {
     #[test]
     fn a_missing_directory_is_an_error_that_names_the_file() {
         let error = PidFile::lock(Path::new("/nowhere/pid")).unwrap_err();
-        assert!(error.to_string().starts_with("cannot make the pid file /nowhere/pid"), "{error}");
+        assert!(error.to_string().starts_with("cannot create the pid file /nowhere/pid"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Exit statuses, after sysexits(3), and which error has which.
+//! Exit statuses, as in sysexits(3), and the status of each error.
 
 use crate::client::Failure;
 use crate::daemon::DaemonError;
@@ -11,7 +11,7 @@ use crate::tunnel;
 /// Makes [`Exit`] and its table, in the order that `--help` lists them.
 macro_rules! exits {
     ($($name:ident = $code:literal, $meaning:literal;)*) => {
-        /// Why the program ends, as an exit status.
+        /// Why the program exits, as a status.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Exit {
@@ -26,18 +26,19 @@ macro_rules! exits {
 }
 
 exits! {
-    Ok = 0, "ended by SIGTERM or SIGINT";
-    Usage = 64, "the command line is wrong";
-    NoInput = 66, "the password, the auth file or the script cannot be had or read";
-    NoHost = 68, "the server's name does not resolve";
-    Unavailable = 69, "no server, the connection closed, no such tunnel type, or this is not FreeBSD";
-    Software = 70, "an internal fault";
-    OsError = 71, "the kernel refused the tunnel";
-    CantCreate = 73, "the pid file cannot be made";
-    TempFail = 75, "another dtcpclient holds the pid file, or the server has no tunnel free";
-    Protocol = 76, "the server's words make no sense";
-    NoPermission = 77, "the login was refused, or there is no privilege to make a tunnel";
-    Config = 78, "the auth file or the script is unsafe or malformed, or a NAT is in the way";
+    Ok = 0, "terminated by SIGTERM or SIGINT";
+    Usage = 64, "the command line is invalid";
+    NoInput = 66, "there is no password, or the auth file or the script cannot be read";
+    NoHost = 68, "the server's name cannot be resolved";
+    Unavailable = 69,
+        "the server cannot be reached, the connection was closed, the tunnel type is not supported, or this is not FreeBSD";
+    Software = 70, "internal error";
+    OsError = 71, "the kernel refused the tunnel, or another system call failed";
+    CantCreate = 73, "the pid file cannot be created";
+    TempFail = 75, "another dtcpclient holds the pid file, or the server has no free tunnel";
+    Protocol = 76, "the server sent an invalid or incomplete reply";
+    NoPermission = 77, "the login was refused, or there is no permission to create the tunnel";
+    Config = 78, "the auth file or the script is unsafe or malformed, or this host is behind a NAT";
 }
 
 impl Exit {

@@ -12,7 +12,7 @@ use syslog::{Facility, Formatter3164, LogFormat, Severity};
 
 /// Where syslogd(8) listens, in the order of syslog(3): FreeBSD's socket for root, FreeBSD's for all users, Linux's.
 const SOCKETS: [&str; 3] = ["/var/run/logpriv", "/var/run/log", "/dev/log"];
-/// The longest message, in bytes, that RFC 3164 (4.1) allows.
+/// The maximum length of a message, in bytes (RFC 3164, 4.1).
 const LONGEST: usize = 1024;
 /// How many lines are kept while syslogd(8) is not running or does not read.
 const KEPT: usize = 100;
@@ -26,14 +26,14 @@ struct Logger {
     syslog: OnceLock<Syslog>,
 }
 
-/// Starts to log to standard error; with `debug` each line of the protocol too.
+/// Starts logging to standard error. With `debug`, each line of the protocol is logged as well.
 pub(crate) fn start(debug: bool) {
     log::set_max_level(if debug { LevelFilter::Debug } else { LevelFilter::Info });
     // A second start, which only a test makes, finds the logger set.
     let _ = log::set_logger(&LOGGER);
 }
 
-/// From here on, logs to syslogd(8) (facility daemon) with the pid of this process.
+/// Switches to syslogd(8), with facility daemon and the pid of this process.
 pub(crate) fn use_syslog() {
     LOGGER.syslog.get_or_init(|| Syslog::new(SOCKETS.map(PathBuf::from).to_vec()));
 }
@@ -51,11 +51,11 @@ impl Log for Logger {
             return syslog.log(record.level(), &record.args().to_string());
         }
         let line = format!("dtcpclient: {}{}\n", prefix(record.level()), record.args());
-        // One write(2) a line. A log that cannot be written is no reason to stop a tunnel.
+        // One write(2) for each line. A failure to log does not stop the tunnel.
         let _ = io::stderr().write_all(line.as_bytes());
     }
 
-    /// Tries again to deliver the lines that syslogd(8) has not taken yet.
+    /// Tries again to deliver the lines that syslogd(8) has not accepted yet.
     fn flush(&self) {
         if let Some(syslog) = self.syslog.get() {
             syslog.deliver();
@@ -81,7 +81,7 @@ fn severity(level: Level) -> Severity {
     }
 }
 
-/// Logs to syslogd(8), and never waits for it.
+/// Logs to syslogd(8) without waiting for it.
 struct Syslog {
     formatter: Formatter3164,
     queue: Mutex<Queue>,
@@ -102,8 +102,8 @@ impl Syslog {
         let mut line = Vec::new();
         // Writing to memory does not fail.
         let _ = self.formatter.format(&mut line, severity(level), text);
-        // The formatter's timestamp is in UTC, and FreeBSD's syslogd(8) would take it for local time. To a message
-        // without one it adds the time of arrival.
+        // The formatter's timestamp is in UTC, but FreeBSD's syslogd(8) reads it as local time. Without one, syslogd(8)
+        // uses the time of arrival.
         if let Some(time) = line.iter().position(|&byte| byte == b'>').map(|end| end + 1) {
             line.drain(time..time + TIME);
         }
@@ -120,7 +120,7 @@ impl Syslog {
     }
 }
 
-/// The lines that syslogd(8) has not taken yet, oldest first.
+/// The lines that syslogd(8) has not accepted yet, oldest first.
 struct Queue {
     sockets: Vec<PathBuf>,
     connection: Option<UnixDatagram>,
@@ -143,13 +143,13 @@ impl Queue {
         }
     }
 
-    /// Sends a line as one datagram, and returns whether syslogd(8) has taken it.
+    /// Sends a line as one datagram. Returns whether syslogd(8) accepted it.
     fn send(&mut self, line: &[u8]) -> bool {
         // After a restart of syslogd(8) the first attempt fails.
         for _ in 0..2 {
             let Some(connection) = self.connection.take().or_else(|| self.connect()) else { return false };
             let sent = connection.send(line).map_err(|error| error.raw_os_error());
-            // EAGAIN on Linux, ENOBUFS on FreeBSD: syslogd(8) does not read, and a new connection is no better.
+            // EAGAIN on Linux, ENOBUFS on FreeBSD: syslogd(8) does not read. A new connection would not help.
             if matches!(sent, Ok(_) | Err(Some(EAGAIN | ENOBUFS))) {
                 self.connection = Some(connection);
                 return sent.is_ok();
@@ -172,7 +172,7 @@ mod tests {
     use std::time::{Duration, Instant};
     use tempfile::TempDir;
 
-    /// A directory for the socket of syslogd(8), and a log that is sent there.
+    /// A directory for the socket of syslogd(8), and a log that uses it.
     fn log() -> (TempDir, Syslog) {
         let directory = tempfile::tempdir().unwrap();
         let sockets = ["priv", "log"].map(|name| directory.path().join(name));
@@ -180,14 +180,14 @@ mod tests {
         (directory, log)
     }
 
-    /// A syslogd that reads when it is asked to.
+    /// The socket of syslogd(8).
     fn syslogd(directory: &TempDir) -> UnixDatagram {
         let socket = UnixDatagram::bind(directory.path().join("log")).unwrap();
         socket.set_nonblocking(true).unwrap();
         socket
     }
 
-    /// Reads all that there is, as often as the log has more to deliver.
+    /// Reads all lines, including those that the log has yet to deliver.
     fn read(syslogd: &UnixDatagram, log: &Syslog) -> Vec<String> {
         let mut lines = Vec::new();
         let mut buffer = [0; 2 * LONGEST];
@@ -198,7 +198,7 @@ mod tests {
         lines
     }
 
-    /// The lines that [`read`] gives for these texts at level info.
+    /// The lines that [`read`] returns for these numbers, logged at level info.
     fn notices(texts: impl IntoIterator<Item = u32>) -> Vec<String> {
         texts.into_iter().map(|text| format!("<29>dtcpclient[{}]: {text}", std::process::id())).collect()
     }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restarted_syslogd_gets_the_next_line_and_what_came_meanwhile() {
+    fn a_restarted_syslogd_gets_the_next_line_and_those_logged_before() {
         let (directory, log) = log();
         let first = syslogd(&directory);
         log_numbers(&log, [1]);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_syslogd_that_does_not_read_blocks_nobody_and_gets_the_last_lines_later() {
+    fn a_syslogd_that_does_not_read_does_not_block_and_gets_the_last_lines_later() {
         let (directory, log) = log();
         let syslogd = syslogd(&directory);
         let start = Instant::now();

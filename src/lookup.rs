@@ -1,4 +1,4 @@
-//! Looks up the server's name in a thread: the resolver may take minutes, and a signal must not wait for it.
+//! Looks up the server's name in a thread: the resolver may take minutes, and signals are handled in the meantime.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -8,18 +8,18 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a look-up may take.
+/// How long a lookup may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
-/// How many threads may be looking up at a time. One that has been given up cannot be interrupted, and is left behind.
+/// How many threads may run at a time. One whose lookup has been given up cannot be interrupted, and is left behind.
 pub(crate) const MOST_THREADS: usize = 4;
 
-/// What is asked for the IPv4 addresses of a name.
+/// Returns the IPv4 addresses of a name.
 type Resolve = fn(&str) -> io::Result<Vec<Ipv4Addr>>;
 
-/// Starts look-ups.
+/// Starts lookups, each in a thread.
 pub(crate) struct Resolver {
     resolve: Resolve,
-    /// Each thread has another reference.
+    /// Each thread holds a reference.
     threads: Arc<()>,
 }
 
@@ -40,10 +40,10 @@ impl Resolver {
         Arc::strong_count(&self.threads) > MOST_THREADS
     }
 
-    /// Starts to look for the IPv4 addresses of `server`.
+    /// Starts looking up the IPv4 addresses of `server`.
     pub(crate) fn start(&self, server: &str, now: Instant) -> io::Result<Lookup> {
         if self.is_full() {
-            return Err(io::Error::other(format!("the last {MOST_THREADS} look-ups have not ended")));
+            return Err(io::Error::other(format!("the last {MOST_THREADS} lookups have not ended")));
         }
         let (done, closed_at_end) = UnixStream::pair()?;
         let (server, resolve, counted) = (server.to_owned(), self.resolve, Arc::clone(&self.threads));
@@ -56,7 +56,7 @@ impl Resolver {
     }
 }
 
-/// A look-up that is under way in a thread of its own.
+/// A lookup in a thread of its own.
 pub(crate) struct Lookup {
     /// Closed by the thread when it is done.
     done: UnixStream,
@@ -65,7 +65,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    /// To poll for reading: it is ready when the look-up is done.
+    /// The descriptor to poll for reading: it is ready when the lookup is done.
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.done.as_fd()
     }
@@ -75,9 +75,9 @@ impl Lookup {
         self.deadline
     }
 
-    /// The addresses, in the resolver's order. Blocks until the look-up is done.
+    /// Returns the addresses, in the resolver's order. Blocks until the lookup is done.
     pub(crate) fn finish(self) -> io::Result<Vec<Ipv4Addr>> {
-        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the look-up failed")))
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that looks it up panicked")))
     }
 }
 

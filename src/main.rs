@@ -7,7 +7,7 @@ use dtcpclient::exit::Exit;
 
 fn main() -> ! {
     // A daemon has no standard error: a panic goes to the log.
-    panic::set_hook(Box::new(|panic| log::error!("internal fault, please report it: {panic}")));
+    panic::set_hook(Box::new(|panic| log::error!("internal error, please report it: {panic}")));
     // Unwinding removes the tunnel and the pid file.
     let exit = panic::catch_unwind(AssertUnwindSafe(|| dtcpclient::startup::run(std::env::args_os())));
     let exit = exit.unwrap_or(Exit::Software);

@@ -1,4 +1,4 @@
-//! What the command line means: the values that the program works with.
+//! The meaning of the command line: the values that the program works with.
 
 mod command_line;
 
@@ -13,11 +13,11 @@ use crate::protocol::{Announcement, TunnelType};
 use crate::tunnel::{Carrier, Settings};
 pub use command_line::CommandLine;
 
-/// The script that is run when `-s` names no other.
+/// The default of `-s`.
 pub const SCRIPT: &str = "/usr/local/etc/dtcpclient.script";
-/// The auth file that is read when `--auth-file` names no other.
+/// The default of `--auth-file`.
 pub const AUTH_FILE: &str = "/usr/local/etc/dtcpclient.auth";
-/// The pid file of a daemon when `-f` names no other.
+/// The default of `-f`, with `-D`.
 pub const PID_FILE: &str = "/var/run/dtcpclient.pid";
 
 /// A file that the program reads or runs.
@@ -25,45 +25,45 @@ pub const PID_FILE: &str = "/var/run/dtcpclient.pid";
 pub struct InputFile {
     /// Its absolute path.
     pub path: PathBuf,
-    /// Whether the command line names it. The default one need not exist.
+    /// Whether it was given on the command line. The default file need not exist.
     pub named: bool,
 }
 
-/// The options, complete and without contradictions.
+/// The options, checked and complete.
 #[derive(Debug)]
 pub struct Options {
-    /// Whether to log each line of the protocol.
+    /// `-d`: log each line of the protocol.
     pub debug: bool,
-    /// Whether to detach and to log to syslog.
+    /// `-D`: detach and log to syslogd(8).
     pub daemon: bool,
-    /// Whether to print changes instead of making them.
+    /// `--rehearse`: print changes instead of making them.
     pub rehearse: bool,
-    /// Whether to try again after failures.
+    /// `-l`: try again after failures.
     pub reconnect: bool,
     /// The server's TCP port.
     pub port: u16,
-    /// The server's name, how to carry packets, and the MTU.
+    /// The server's name, the carrier, and the MTU.
     pub tunnel: Settings,
     /// The type of tunnel to request.
     pub tunnel_type: TunnelType,
-    /// What to announce of our UDP port; `None` for a gif tunnel.
+    /// The UDP port to announce; `None` for a gif tunnel.
     pub announcement: Option<Announcement>,
-    /// Whether to look for a NAT between this host and the server.
+    /// Without `-n`: check for a NAT between this host and the server.
     pub nat_check: bool,
     /// The user name at the server.
     pub user: String,
-    /// Where the password is looked for.
+    /// The file with the password.
     pub auth_file: InputFile,
-    /// The program to run when the tunnel comes up and goes down.
+    /// The script to run when the tunnel comes up and goes down.
     pub script: InputFile,
     /// The pid file, if one is to be written.
     pub pid_file: Option<PathBuf>,
-    /// An oddity that does not keep the options from being followed.
+    /// A warning about an option without effect.
     pub warning: Option<&'static str>,
 }
 
 impl Options {
-    /// Reads a command line, the program's name first. An error is clap's, ready to be printed.
+    /// Parses a command line, which begins with the program's name. [`clap::Error::print`] prints an error.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let typed = CommandLine::try_parse_from(arguments)?;
         let announcement = announcement(&typed);
@@ -104,21 +104,21 @@ fn input_file(typed: Option<&Path>, default: &str) -> Result<InputFile, clap::Er
     Ok(InputFile { path: full_path(typed.unwrap_or(Path::new(default)))?, named: typed.is_some() })
 }
 
-/// A daemon changes its directory, so that relative paths would lead elsewhere.
+/// Makes a path absolute, since a daemon changes its working directory.
 fn full_path(path: &Path) -> Result<PathBuf, clap::Error> {
     absolute(path).map_err(|error| {
-        let message =
-            format!("cannot determine the current directory: {error}; give the full paths of files\n");
+        let message = format!("cannot determine the current directory: {error}; use absolute paths\n");
         clap::Error::raw(ErrorKind::ValueValidation, message)
     })
 }
 
 fn login_name() -> Result<String, clap::Error> {
-    let unknown =
-        |why| clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("{why}: name a user with -u\n"));
+    let unknown = |why| {
+        clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("{why}: specify a user with -u\n"))
+    };
     match User::from_uid(Uid::current()) {
         Ok(Some(user)) => command_line::user_name(&user.name).map_err(unknown),
-        _ => Err(unknown("the login name is not known".to_owned())),
+        _ => Err(unknown("the login name is unknown".to_owned())),
     }
 }
 
@@ -151,8 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn of_an_option_given_twice_the_last_counts() {
-        // As with getopt(3): an rc.conf may hold an option that its script gives as well.
+    fn if_an_option_is_repeated_the_last_one_counts() {
+        // As with getopt(3): rc.conf may repeat an option that the rc.d script sets.
         let options = read("-l -l -u you -m 1400 -u me -m 1300 broker").unwrap();
         assert_eq!((&*options.user, options.tunnel.mtu), ("me", 1300));
     }

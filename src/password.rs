@@ -26,17 +26,17 @@ const LARGEST_FILE: u64 = 1 << 20;
 pub(crate) enum PasswordError {
     #[error("cannot read the auth file {}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    /// It is a device, a pipe or a directory, or far too large.
+    /// It is a device, a pipe or a directory, or too large.
     #[error("the auth file {} is not a regular file of at most 1 MiB", .0.display())]
     NotAFile(PathBuf),
-    /// Others could put passwords of their own into it.
-    #[error("the auth file {} may be written by others than its owner: chmod go-w it", .0.display())]
+    /// Other users could change the passwords.
+    #[error("the auth file {} is writable by group or others: run chmod go-w on it", .0.display())]
     Writable(PathBuf),
-    /// A line that is not `server:user:password`. It is not shown: it may be a password.
+    /// The line is not shown, since it may contain a password. The first line is 1.
     #[error("{}, line {line}: not of the form server:user:password", path.display())]
     BadLine { path: PathBuf, line: usize },
     #[error(
-        "no password for {user} at {server}: put a line {server}:{user}:PASSWORD into {}, or start from a terminal",
+        "no password for {user} at {server}: add a line {server}:{user}:PASSWORD to {}, or start it from a terminal",
         path.display()
     )]
     NoTerminal { user: String, server: String, path: PathBuf },
@@ -44,14 +44,14 @@ pub(crate) enum PasswordError {
     Terminal(#[source] io::Error),
     #[error("no password was typed")]
     Empty,
-    /// The user typed bytes that are not UTF-8, which rpassword does not pass on.
-    #[error("the password that was typed is not UTF-8: put it into the auth file")]
+    /// rpassword cannot return bytes that are not UTF-8.
+    #[error("the password is not UTF-8: add it to the auth file")]
     NotUtf8,
     #[error("interrupted: no password was typed")]
     Interrupted,
 }
 
-/// The password of `user` at `server`: from the auth file, or else from the terminal.
+/// Returns the password of `user` at `server`: from the auth file or, if it has none, from the terminal.
 pub(crate) fn find(
     auth_file: &InputFile,
     server: &str,
@@ -64,7 +64,7 @@ pub(crate) fn find(
     }
 }
 
-/// The entry in the auth file, if there is a file and an entry.
+/// Returns the entry in the auth file, if there is one.
 fn read_auth_file(
     auth_file: &InputFile,
     server: &str,
@@ -72,7 +72,7 @@ fn read_auth_file(
 ) -> Result<Option<Password>, PasswordError> {
     let path = &auth_file.path;
     let unreadable = |source| PasswordError::Unreadable { path: path.clone(), source };
-    // Without waiting for the writer of a pipe.
+    // If it is a pipe, do not wait for a writer.
     let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
         Ok(file) => file,
         Err(error) if !auth_file.named => {
@@ -84,13 +84,13 @@ fn read_auth_file(
         Err(error) => return Err(unreadable(error)),
     };
     let size = check(&file, path)?;
-    // Room for all of it and more: a buffer that grows leaves copies behind, and so does one that is found full.
+    // Larger than the file: a buffer that is full is reallocated, which leaves a copy of the passwords in memory.
     let mut content = Zeroizing::new(Vec::with_capacity(size + 64));
     file.take(LARGEST_FILE).read_to_end(&mut content).map_err(unreadable)?;
     find_entry(&content, path, server, user)
 }
 
-/// Checks that the open file is one that only its owner can have written, and gives its size in bytes.
+/// Checks that only the owner can write the open file. Returns its size in bytes.
 fn check(file: &File, path: &Path) -> Result<usize, PasswordError> {
     let metadata =
         file.metadata().map_err(|source| PasswordError::Unreadable { path: path.to_owned(), source })?;
@@ -101,7 +101,7 @@ fn check(file: &File, path: &Path) -> Result<usize, PasswordError> {
                 return Err(PasswordError::Writable(path.to_owned()));
             }
             if mode & 0o044 != 0 {
-                warn!("the auth file {} may be read by others than its owner: chmod 600 it", path.display());
+                warn!("the auth file {} is readable by group or others: run chmod 600 on it", path.display());
             }
             Ok(size)
         }
@@ -109,7 +109,7 @@ fn check(file: &File, path: &Path) -> Result<usize, PasswordError> {
     }
 }
 
-/// Reads every line, so that a bad one is reported wherever it is; the first entry that fits counts.
+/// Returns the first entry that matches. All lines are read, so that a malformed one is always reported.
 fn find_entry(
     content: &[u8],
     path: &Path,
@@ -142,7 +142,7 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// `server:user:password`; the password may hold colons.
+    /// `server:user:password`; the password may contain colons.
     fn read(line: &'a [u8]) -> Option<Self> {
         let mut fields = line.splitn(3, |&byte| byte == b':');
         let entry = Self { server: fields.next()?, user: fields.next()?, password: fields.next()? };
@@ -154,7 +154,7 @@ impl<'a> Entry<'a> {
 fn ask(auth_file: &Path, server: &str, user: &str, signals: &mut Signals) -> Result<Password, PasswordError> {
     match prompt::ask(&format!("Password of {user} at {server}: "), signals) {
         Ok(Answer::Typed(password)) if password.is_empty() => Err(PasswordError::Empty),
-        // rpassword replaces what is not UTF-8 by this character.
+        // rpassword replaces invalid UTF-8 with this character.
         Ok(Answer::Typed(password)) if password.contains(char::REPLACEMENT_CHARACTER) => {
             Err(PasswordError::NotUtf8)
         }

@@ -1,4 +1,4 @@
-//! Asking for the password on the terminal, without echo.
+//! Asks for the password on the terminal, without echo.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, Write};
@@ -17,15 +17,15 @@ use zeroize::Zeroizing;
 
 use crate::signals::{Signal, Signals};
 
-/// How the question ended.
+/// The outcome of a question.
 pub(crate) enum Answer {
-    /// This was typed, without the end of line.
+    /// The line that was typed, without its end.
     Typed(Zeroizing<String>),
-    /// A signal came instead, such as that of Ctrl-C.
+    /// A signal came first, such as SIGINT from Ctrl-C.
     Interrupted,
 }
 
-/// What a shell does with its jobs.
+/// The signals of a shell's job control.
 #[derive(Clone, Copy)]
 enum JobControl {
     /// Ctrl-Z.
@@ -34,9 +34,9 @@ enum JobControl {
     Continue,
 }
 
-/// Asks `question` on the controlling terminal and reads a line in a thread beside the signals. The terminal's settings
-/// are restored when this returns and while the process is stopped. After [`Answer::Interrupted`] the thread stays in
-/// read(2) until the program exits. Without a terminal this is an error.
+/// Asks `question` on the controlling terminal, and reads a line in a thread while signals are handled. The terminal's
+/// settings are restored on return and while the process is stopped. After [`Answer::Interrupted`] the thread stays in
+/// read(2) until the program exits. Fails with ENXIO or ENOENT if there is no terminal.
 pub(crate) fn ask(question: &str, signals: &mut Signals) -> io::Result<Answer> {
     let mut terminal = Terminal::open(question)?;
     let mut jobs = Signals::of(&[(SIGTSTP, JobControl::Stop), (SIGCONT, JobControl::Continue)])?;
@@ -59,14 +59,14 @@ pub(crate) fn ask(question: &str, signals: &mut Signals) -> io::Result<Answer> {
         }
         if done {
             terminal.restore(SetArg::TCSANOW);
-            // The handler of SIGTSTP cannot be removed, so from here on it does what the default action does.
+            // The handler of SIGTSTP stays installed. From now on it performs the default action.
             register_conditional_default(SIGTSTP, Arc::new(AtomicBool::new(true)))?;
             return typing.answer();
         }
     }
 }
 
-/// Waits until one of these is ready, and returns whether `done` is.
+/// Waits until one of these is ready. Returns whether `done` is.
 fn wait(done: BorrowedFd<'_>, others: [BorrowedFd<'_>; 2]) -> nix::Result<bool> {
     let mut fds = [done, others[0], others[1]].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     match poll(&mut fds, PollTimeout::NONE) {
@@ -80,7 +80,7 @@ fn wait(done: BorrowedFd<'_>, others: [BorrowedFd<'_>; 2]) -> nix::Result<bool> 
 struct Terminal<'a> {
     file: File,
     question: &'a str,
-    /// The settings to restore, while it does not echo.
+    /// The settings to restore, while the echo is off.
     found: Option<Termios>,
 }
 
@@ -90,22 +90,22 @@ impl<'a> Terminal<'a> {
         Ok(Self { file, question, found: None })
     }
 
-    /// Turns the echo off and writes the question. In the background this stops the process until `fg`.
+    /// Turns the echo off and writes the question. A process in the background is stopped here until `fg`.
     fn ask(&mut self, jobs: &mut Signals<JobControl>) -> io::Result<()> {
-        // This is what stops a background process: before it saves the settings of a shell's line editor as the user's.
+        // In the background, this call stops the process, before it saves the settings of the shell's line editor.
         tcflush(&self.file, FlushArg::TCIFLUSH)?;
-        // Nothing is restored before a SIGSTOP, so the current settings may be our own.
+        // SIGSTOP cannot be caught, so after it the current settings may be our own.
         let found = self.found.take().map_or_else(|| tcgetattr(&self.file), Ok)?;
         let mut silent = found.clone();
         silent.local_flags.remove(LocalFlags::ECHO | LocalFlags::ECHONL);
         self.found = Some(found);
         tcsetattr(&self.file, SetArg::TCSAFLUSH, &silent)?;
-        // Forget the SIGCONT of that `fg`, or the question comes twice.
+        // Discard the SIGCONT of `fg`, which would repeat the question.
         jobs.take();
         self.file.write_all(self.question.as_bytes())
     }
 
-    /// Restores the settings. `TCSAFLUSH` discards a half-typed password, which a shell would show.
+    /// Restores the settings. `TCSAFLUSH` discards a partly typed password, which the shell would otherwise show.
     fn restore(&mut self, how: SetArg) {
         if let Some(found) = self.found.take() {
             let _ = tcsetattr(&self.file, how, &found);
@@ -121,9 +121,10 @@ impl Drop for Terminal<'_> {
     }
 }
 
-/// A thread in which rpassword reads the line. It leaves the settings alone: blocked in read(2), it cannot restore them.
+/// A thread in which rpassword reads the line. It does not change the settings: it could not restore them while blocked
+/// in read(2).
 struct Typing {
-    /// Ready when the thread has ended: it holds the other end.
+    /// Ready when the thread has ended, which closes the other end.
     done: PipeReader,
     thread: JoinHandle<io::Result<String>>,
 }

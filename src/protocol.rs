@@ -1,6 +1,6 @@
 //! DTCP, without sockets, clock or kernel: bytes and instants go in, actions come out.
 //!
-//! Comments mark what is confirmed by public implementations and what is this project's decision.
+//! Comments distinguish facts that public implementations confirm from decisions of this project.
 
 mod address;
 mod challenge;

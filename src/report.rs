@@ -8,18 +8,18 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     sources.fold(error.to_string(), |line, source| line + ": " + &as_clause(&source.to_string()))
 }
 
-/// The same with advice at its end, which may be empty.
+/// The same, followed by advice, which may be empty.
 pub(crate) fn report(error: &dyn Error, advice: &str) -> String {
     let separator = if error.source().is_some() { "; " } else { ": " };
     if advice.is_empty() { chain(error) } else { chain(error) + separator + advice }
 }
 
-/// The system's `Connection refused (os error 61)` as it reads in the middle of a line: `connection refused`.
+/// Fits a system error into a line: `Connection refused (os error 61)` becomes `connection refused`.
 fn as_clause(text: &str) -> String {
     let text = text.split_once(" (os error ").map_or(text, |(text, _)| text);
     let mut characters = text.chars();
     match (characters.next(), characters.clone().next()) {
-        // Not an abbreviation.
+        // Not an abbreviation, such as SIOCSIFMTU.
         (Some(first), Some(second)) if second.is_lowercase() => {
             first.to_lowercase().chain(characters).collect()
         }

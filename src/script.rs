@@ -21,21 +21,21 @@ pub use runner::{Limits, Printer, Runner, ScriptMode};
 /// The script's search path.
 const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin";
 
-/// Why the script may not be run.
+/// Why the script cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     /// It does not exist, or its mode cannot be read.
     #[error("cannot use the script {}", .0.display())]
     Missing(PathBuf, #[source] io::Error),
     /// It is a directory, or has no execute bit.
-    #[error("the script {} is not executable: chmod +x it", .0.display())]
+    #[error("the script {} is not executable: run chmod +x on it", .0.display())]
     NotExecutable(PathBuf),
-    /// Others could have it do as they please.
-    #[error("the script {} may be written by others than root and its owner: chmod go-w it", .0.display())]
+    /// Other users could change it.
+    #[error("the script {} is writable by group or others: run chmod go-w on it", .0.display())]
     Writable(PathBuf),
 }
 
-/// Checks the script before it is needed. If the default one does not exist, that is only logged.
+/// Checks the script. Returns `None` if the default script does not exist, which is only logged.
 pub fn check(script: &InputFile) -> Result<Option<PathBuf>, ScriptError> {
     let path = script.path.clone();
     let metadata = match fs::metadata(&path) {
@@ -56,17 +56,17 @@ pub fn check(script: &InputFile) -> Result<Option<PathBuf>, ScriptError> {
     Ok(Some(path))
 }
 
-/// Why the script is called.
+/// The event for which the script is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A tunnel has been made.
+    /// The tunnel has come up.
     Up,
-    /// Its session is over.
+    /// Its session has ended.
     Down,
 }
 
 impl Event {
-    /// The word that the script is given.
+    /// The script's first argument.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -75,7 +75,7 @@ impl Event {
     }
 }
 
-/// The values that the script gets for a tunnel: as arguments and in its environment.
+/// The values of a tunnel that are passed to the script, as arguments and in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
     arguments: [(&'static str, String); 8],
@@ -123,7 +123,7 @@ impl Parameters {
         std::iter::once(event.word()).chain(remaining).collect()
     }
 
-    /// The same with their names, and three variables that are not among the arguments.
+    /// The same values by name, and three variables that are not among the arguments.
     pub fn environment(&self, event: Event) -> Vec<(&'static str, &str)> {
         let named = self.arguments.iter().chain(&self.more).map(|(name, value)| (*name, value.as_str()));
         std::iter::once(("state", event.word())).chain(named).collect()

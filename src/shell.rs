@@ -1,11 +1,11 @@
-//! Words of a command line, written so that sh(1) reads them back.
+//! Quotes command lines for sh(1).
 
 /// A command line that sh(1) splits into these words.
 pub(crate) fn line(words: &[String]) -> String {
     words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// A word, quoted if it needs it.
+/// A word, quoted if necessary.
 fn quote(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
@@ -29,7 +29,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_shell_reads_back_what_was_quoted(word in "[^\\x00]*") {
+        fn the_shell_restores_a_quoted_word(word in "[^\\x00]*") {
             let script = format!("printf %s {}", quote(&word));
             let output = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
             prop_assert_eq!(output.stdout, word.into_bytes());

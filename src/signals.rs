@@ -1,8 +1,8 @@
-//! Signals, turned into a descriptor that a loop can wait for.
+//! Reports signals through a descriptor that can be polled.
 //!
-//! The handlers stay until the process ends. signal-hook spins in register and unregister alike until no thread is in a
-//! handler; on one CPU that takes as long as the scheduler keeps that thread from running. So the program registers
-//! once, before it starts a thread, and never unregisters.
+//! The handlers are never removed. When a handler is registered or removed, signal-hook spins until no thread is in a
+//! handler, which on a single CPU lasts until the scheduler runs that thread. So handlers are only registered, and
+//! before the program starts a thread.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-/// What a signal asks for.
+/// The meaning of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// End the program. The signal's name is for the log.
+    /// Exit. The signal's name is for the log.
     Stop(&'static str),
     /// SIGHUP: log in again.
     LogInAgain,
-    /// SIGUSR1, and on FreeBSD SIGINFO: log the state.
+    /// SIGUSR1, and on FreeBSD SIGINFO: log the status.
     LogStatus,
     /// SIGCHLD: a child has ended.
     Child,
@@ -36,22 +36,22 @@ const WATCHED: &[(i32, Signal)] = &[
     (SIGCHLD, Signal::Child),
 ];
 
-/// Signals of this process and their meanings `S`.
+/// Caught signals with their meanings `S`.
 pub struct Signals<S = Signal> {
-    /// One byte comes for each signal; the flags say which one it was.
+    /// Receives a byte for each signal; the flags show which signals came.
     woken: UnixStream,
     flags: Vec<(S, Arc<AtomicBool>)>,
 }
 
 impl Signals {
-    /// Takes over the signals that the program knows. To be called once.
+    /// Catches the signals that the program handles. Call this once.
     pub fn watch() -> io::Result<Self> {
         Self::of(WATCHED)
     }
 }
 
 impl<S: Copy> Signals<S> {
-    /// Takes over the signals with these numbers.
+    /// Catches the signals with these numbers.
     pub(crate) fn of(watched: &[(i32, S)]) -> io::Result<Self> {
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
@@ -64,20 +64,20 @@ impl<S: Copy> Signals<S> {
             signal_hook::low_level::pipe::register(number, wake.try_clone()?)?;
             signals.flags.push((signal, flag));
         }
-        // The process may have inherited a mask that blocks them. A thread or child has the mask of its parent.
+        // The parent may have blocked them. Threads that start later inherit this mask.
         unblocked.thread_unblock()?;
         Ok(signals)
     }
 
-    /// To poll for reading.
+    /// The descriptor to poll for reading.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.woken.as_fd()
     }
 
-    /// The signals since the last call.
+    /// Returns the signals since the last call.
     pub fn take(&mut self) -> Vec<S> {
         let mut bytes = [0; 64];
-        // First the bytes, then the flags: a signal between the two is found again the next time.
+        // The bytes first, then the flags: a signal in between is seen at the next call.
         while self.woken.read(&mut bytes).is_ok_and(|length| length == bytes.len()) {}
         let raised = |(_, flag): &&(S, Arc<AtomicBool>)| flag.swap(false, Ordering::SeqCst);
         self.flags.iter().filter(raised).map(|(signal, _)| *signal).collect()

@@ -1,4 +1,4 @@
-//! From the command line to the client's loop: what can fail early fails before the program detaches.
+//! From the command line to the client's loop. Everything that can fail early is checked before detaching.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -25,7 +25,7 @@ use crate::{advice, logging, shell};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[cfg_attr(target_os = "freebsd", expect(dead_code, reason = "it is for other systems"))]
-    #[error("tunnels can be made on FreeBSD only")]
+    #[error("tunnels can only be created on FreeBSD")]
     NotFreeBsd,
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -40,12 +40,12 @@ pub(crate) enum StartError {
     Resources(#[source] io::Error),
 }
 
-/// Runs the program with these arguments, its name first, to its end.
+/// Runs the program. The first argument is its name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let options = match Options::read(arguments) {
         Ok(options) => options,
         Err(error) => {
-            // Help and version come this way too, and go to standard output.
+            // For clap, help and version are errors that are printed on standard output.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
         }
@@ -77,7 +77,7 @@ fn start(options: Options) -> Result<Exit, StartError> {
     if let Some(pid_file) = &mut pid_file {
         pid_file.write()?;
     }
-    info!("starting, for a tunnel of type {} from {server}", options.tunnel_type);
+    info!("starting: tunnel type {}, server {server}", options.tunnel_type);
     let scripts = Runner::new(program, script_mode(&options), Limits::default());
     let exit = Client::new(plan(options, password), tunnel, scripts, &mut signals, routes).run();
     info!("exiting");
@@ -95,10 +95,10 @@ fn plan(options: Options, password: password::Password) -> Plan {
     Plan { tunnel: options.tunnel, port: options.port, login: Rc::new(login), reconnect: options.reconnect }
 }
 
-/// A kernel, and a socket that reports changes of this host's addresses, if it can be had.
+/// A kernel, and a socket that reports changes of this host's addresses, if available.
 type Host = (Box<dyn Kernel>, Option<RouteSocket>);
 
-/// A rehearsal does not watch addresses: it has nothing that could be affected.
+/// A rehearsal does not watch this host's addresses, since it changes nothing here.
 fn host(options: &Options) -> Result<Host, StartError> {
     if options.rehearse {
         return Ok((Box::new(Rehearsal::new(printer(options))), None));
@@ -122,7 +122,7 @@ fn script_mode(options: &Options) -> ScriptMode {
     if options.rehearse { ScriptMode::Rehearse(Box::new(printer(options))) } else { ScriptMode::Run }
 }
 
-/// Prints the commands of a rehearsal on standard output, or in a daemon's log.
+/// Prints the commands of a rehearsal on standard output, or logs them in a daemon.
 fn printer(options: &Options) -> impl Fn(&[String]) + 'static {
     let daemon = options.daemon;
     move |command| {
@@ -130,7 +130,7 @@ fn printer(options: &Options) -> impl Fn(&[String]) + 'static {
         if daemon {
             info!("would run: {command}");
         } else {
-            // A rehearsal goes on if nobody reads it any more.
+            // The rehearsal continues if standard output is closed.
             let _ = writeln!(io::stdout(), "{command}");
         }
     }

@@ -1,7 +1,7 @@
-//! The tunnel: from what the server offers to calls to the kernel, and back.
+//! The tunnel: applies the server's offer through calls to the kernel.
 //!
-//! One interface serves all sessions of a run. The first login makes it, each login sets all of its properties, and it
-//! goes with the [`Tunnel`].
+//! One interface is used for all sessions. The first login creates it, each login sets all of its properties, and it is
+//! removed with the [`Tunnel`].
 
 mod error;
 mod gif;
@@ -27,7 +27,7 @@ pub use error::Error;
 pub(crate) use error::Step;
 use identity::Owner;
 
-/// The group that every tunnel joins, so that a firewall can name them all.
+/// The interface group of all tunnels, for firewall rules.
 pub const GROUP: &str = "dtcpclient";
 
 /// The time between two attempts to set an interface up that others set down.
@@ -45,18 +45,18 @@ pub enum Carrier {
     },
 }
 
-/// What stays the same for all sessions of a run.
+/// The settings of a tunnel, which are the same for all sessions.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The server's name, for the description.
     pub server: String,
-    /// gif or UDP.
+    /// How packets are carried.
     pub carrier: Carrier,
     /// In bytes.
     pub mtu: u16,
 }
 
-/// An interface that exists.
+/// The tunnel's interface.
 #[derive(Debug)]
 struct Live {
     interface: InterfaceName,
@@ -68,7 +68,7 @@ struct Live {
     raised: Option<Instant>,
     /// The inner addresses that this process has added: those it may remove.
     inner: Option<Ends<Ipv6Addr>>,
-    /// The connection's local address and the offer that were last applied with success.
+    /// The connection's local address and the offer that were last applied successfully.
     applied: Option<(Ipv4Addr, Offer)>,
 }
 
@@ -82,17 +82,17 @@ pub struct Tunnel<'k> {
 }
 
 impl<'k> Tunnel<'k> {
-    /// No tunnel yet.
+    /// A tunnel that does not exist yet.
     pub fn new(kernel: &'k mut dyn Kernel, settings: Settings) -> Self {
         let mark = EchoMark { identifier: fastrand::u16(..), token: fastrand::u64(..).to_ne_bytes() };
         Self { kernel, settings, live: None, echo: None, mark }
     }
 
-    /// Brings the tunnel to what the server offers, over a connection whose local end is `local`: makes the interface
-    /// if there is none, then sets every property, whatever others have done to the interface meanwhile.
+    /// Applies an offer, received over a connection with the local address `local`: creates the interface if there is
+    /// none, then sets every property, since others may have changed the interface.
     ///
-    /// If a step fails, a new interface is removed, and an older one brought back to where it was. If that fails too,
-    /// it is removed as well: half a tunnel would take packets that it cannot deliver, or from anyone.
+    /// If a step fails, a new interface is removed, and an existing one is restored. If that fails too, it is removed:
+    /// a half-configured tunnel would accept packets that it cannot deliver, or packets from anyone.
     pub fn bring_up(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
         self.find_again();
         if self.live.is_none() {
@@ -132,7 +132,7 @@ impl<'k> Tunnel<'k> {
         self.kernel.has_address(address).unwrap_or(true)
     }
 
-    /// Removes the tunnel, and logs it if that is refused.
+    /// Removes the tunnel. A failure is logged.
     pub fn take_down(&mut self) {
         self.find_again();
         let Some(live) = self.live.take() else { return };
@@ -142,13 +142,13 @@ impl<'k> Tunnel<'k> {
         };
         match removed {
             Ok(()) => info!("removed {}", live.interface),
-            // Gone already.
+            // It is gone already.
             Err(cause) if matches!(cause.errno, Errno::ENXIO | Errno::ENOENT) => {}
             Err(cause) => error!("{}", chain(&Error::new(Step::Remove, Some(&live.interface), cause))),
         }
     }
 
-    /// The interface, while there is one.
+    /// The interface, if it exists.
     pub fn interface(&self) -> Option<&InterfaceName> {
         self.live.as_ref().map(|live| &live.interface)
     }
@@ -179,7 +179,7 @@ impl<'k> Tunnel<'k> {
         leftovers::remove(self.kernel);
     }
 
-    /// Checks that this process may make a tunnel at all, so that a lack of privilege is reported before the login.
+    /// Checks that this process may create a tunnel, so that a lack of privilege is reported before the login.
     pub fn check_privilege(&mut self) -> Result<(), Error> {
         self.kernel.check_privilege().map_err(|cause| Error::new(Step::Create, None, cause))?;
         match self.settings.carrier {
@@ -188,7 +188,7 @@ impl<'k> Tunnel<'k> {
         }
     }
 
-    /// Makes the bare interface. From here on a panic takes it down, too.
+    /// Creates the interface, without any properties. From now on it is removed on drop.
     fn create(&mut self) -> Result<(), Error> {
         let owner = Owner::this(self.kernel).map_err(|cause| Error::new(Step::Identify, None, cause))?;
         let description = owner.description(&self.settings.server);
@@ -205,10 +205,10 @@ impl<'k> Tunnel<'k> {
 
     /// Sets every property of the interface.
     ///
-    /// The order matters. The description comes first: by it the next start knows what a killed run left behind. The
-    /// group comes before the interface can carry packets, so that a firewall's rules apply from the first one on.
-    /// The kernel makes a link-local address when an interface goes up with IPv6 enabled, so IPv6 is enabled before.
-    /// The inner addresses come last: routes through the tunnel depend on them.
+    /// The order matters. The description is first: if this process is killed, the next start recognizes the interface
+    /// by it. The group is set before the interface can carry packets, so that firewall rules apply to all of them.
+    /// IPv6 is enabled before the interface is set up, since the kernel then adds a link-local address only if IPv6 is
+    /// enabled. The inner addresses are last: routes through the tunnel depend on them.
     fn apply(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
         let Self { kernel, settings, live: Some(live), .. } = self else { return Ok(()) };
         let Live { interface, description, node, inner, .. } = live;
@@ -247,7 +247,7 @@ impl<'k> Tunnel<'k> {
         }
     }
 
-    /// Finds the interface under the name that it has now, or that it is gone.
+    /// Updates the interface's name, or forgets the interface if it is gone.
     fn find_again(&mut self) {
         // Before its description is set, an interface can be known by its name alone.
         let Some(live) = self.live.as_mut().filter(|live| live.applied.is_some()) else { return };
@@ -257,13 +257,13 @@ impl<'k> Tunnel<'k> {
             }
             live.interface = interface;
         } else {
-            warn!("{} is gone: somebody else has removed it", live.interface);
+            warn!("{} is gone: it was removed by someone else", live.interface);
             self.live = None;
         }
     }
 }
 
-/// Removes the inner addresses that this process has added if they are not wanted any more, and adds the wanted ones.
+/// Removes the inner addresses that this process has added, unless they are still wanted, and adds the wanted ones.
 fn renumber(
     kernel: &mut dyn Kernel,
     interface: &InterfaceName,
@@ -282,7 +282,7 @@ fn renumber(
     Ok(())
 }
 
-/// Takes an errno for success that says: it is so already.
+/// Treats `errno`, which means that the change is already made, as success.
 fn allow(result: kernel::Result<()>, errno: Errno) -> kernel::Result<()> {
     match result {
         Err(cause) if cause.errno == errno => Ok(()),
@@ -290,7 +290,7 @@ fn allow(result: kernel::Result<()>, errno: Errno) -> kernel::Result<()> {
     }
 }
 
-/// On every path out, a panic's among them.
+/// Also after a panic.
 impl Drop for Tunnel<'_> {
     fn drop(&mut self) {
         self.take_down();

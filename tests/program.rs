@@ -115,7 +115,7 @@ fn a_first_login_that_the_server_refuses_is_final_unless_it_is_for_want_of_a_tun
     let nat = "has the address 127.0.0.1, but the server sees 203.0.113.7";
     for (of_broker, of_client, password, status, words) in [
         (&["--types", "host"][..], "-l", PASSWORD, 69, "choose another type with -t"),
-        (&["--tunnels", "0"], "-d", PASSWORD, 75, "no tunnel free"),
+        (&["--tunnels", "0"], "-d", PASSWORD, 75, "no free tunnel"),
         (&[], "-l", "wrong-secret", 77, user),
         (&["--me", "203.0.113.7"], "-l", PASSWORD, 78, nat),
     ] {

@@ -186,7 +186,7 @@ fn a_script_that_ignores_sigterm_is_killed() {
     let mut script = Script::with_limits(body, limits);
     script.run([Event::Up]);
     script.wait();
-    assert!(logged("did not end at SIGTERM"));
+    assert!(logged("did not exit on SIGTERM"));
     assert!(!script.lives("pid"));
 }
 

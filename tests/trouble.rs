@@ -65,12 +65,12 @@ fn off_freebsd_only_a_rehearsal_is_possible() {
 fn a_file_that_is_unsafe_malformed_or_missing_is_reported_at_the_start() {
     let directory = Directory::default();
     let ends = |arguments: &[&str], status, words| directory.rehearse(1, arguments).ends(status, words);
-    for (mode, words) in [(0o644, "not executable"), (0o775, "may be written by others")] {
+    for (mode, words) in [(0o644, "not executable"), (0o775, "is writable by group or others")] {
         let script = directory.write("script", "#!/bin/sh\n", mode);
         ends(&["-s", &script], 78, words);
     }
     ends(&["-s", "/nowhere/script"], 66, "/nowhere/script");
-    ends(&["-D", "-f", "/nowhere/pid"], 73, "cannot make the pid file /nowhere/pid");
+    ends(&["-D", "-f", "/nowhere/pid"], 73, "cannot create the pid file /nowhere/pid");
     directory.write("auth", "127.0.0.1:me:x\n", 0o620);
     ends(&[], 78, "chmod go-w");
     directory.write("auth", "127.0.0.1:me:x\nsesame\n", 0o600);
@@ -83,7 +83,7 @@ fn an_auth_file_that_others_may_read_is_warned_of() {
     let broker = Broker::start(&directory, &[]);
     directory.write("auth", &directory.read("auth"), 0o644);
     let client = directory.rehearse(broker.port, &[]);
-    client.wait_for("may be read by others than its owner");
+    client.wait_for("is readable by group or others");
     client.wait_for("made gif0");
 }
 
@@ -96,7 +96,7 @@ fn without_an_entry_and_without_a_terminal_there_is_no_password() {
     let client = directory.client(1, &["--rehearse"]);
     let mut command = std::process::Command::new("setsid");
     command.arg("--wait").arg(client.get_program()).args(client.get_args());
-    Process::start(command).ends(66, "no password for me at 127.0.0.1: put a line");
+    Process::start(command).ends(66, "no password for me at 127.0.0.1: add a line");
 }
 
 /// No name server is asked for a name that cannot be one.
@@ -106,7 +106,7 @@ fn a_name_that_does_not_resolve_is_reported() {
     let auth = directory.write("auth", "broker..invalid:me:x\n", 0o600);
     let client = run(&format!("--rehearse -u me --auth-file {auth} broker..invalid"));
     let output = client.ends(68, "cannot find the address of broker..invalid: ");
-    assert!(output.contains("; check the name, and the name service"), "{output}");
+    assert!(output.contains("; check the name and the name service"), "{output}");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_second_daemon_on_the_same_pid_file_is_refused() {
     let arguments = ["-f", &directory.file("pid")];
     let first = directory.rehearse(server_that_says(GRANT), &arguments);
     first.wait_for("made gif0");
-    let refusal = format!("is running already as process {}", first.id());
+    let refusal = format!("is already running as process {}", first.id());
     directory.rehearse(1, &[&["-D"], &arguments[..]].concat()).ends(75, &refusal);
     assert_eq!(directory.read("pid"), format!("{}\n", first.id()));
 }

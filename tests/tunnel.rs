@@ -118,11 +118,11 @@ fn a_tunnel_is_made_and_removed_by_these_commands_and_can_carry_packets() {
     }
 }
 
-/// The commands of a second login, after `meddle` has been at the interface.
+/// The commands of a second login, after `meddle` has been at the interface: those that set the ends of a gif, or to the
+/// nodes of a UDP tunnel.
 fn second_login(
     carrier: Carrier,
-    from: &Offer,
-    to: &Offer,
+    [from, to]: [&Offer; 2],
     local: Ipv4Addr,
     meddle: fn(&Rehearsal, &InterfaceName),
 ) -> Vec<String> {
@@ -135,14 +135,8 @@ fn second_login(
     tunnel.bring_up(local, to).expect("a tunnel elsewhere");
     assert_eq!(tunnel.interface(), Some(&before), "the interface keeps its name");
     assert_carries(&kernel, to);
-    commands.take()
-}
-
-/// Those of its commands that depend on the two offers.
-fn changes(carrier: Carrier, from: &Offer, to: &Offer) -> Vec<String> {
-    let mut commands = second_login(carrier, from, to, LOCAL, |_, _| {});
-    commands.retain(|command| [" tunnel ", " inet6 2001", "ngctl"].iter().any(|part| command.contains(part)));
-    commands
+    let parts = if carrier == GIF { [" tunnel ", " inet6 2001"] } else { ["ngctl"; 2] };
+    commands.take().into_iter().filter(|command| parts.iter().any(|part| command.contains(part))).collect()
 }
 
 #[test]
@@ -152,16 +146,20 @@ fn a_new_login_sets_the_outer_addresses_in_place_and_removes_the_inner_ones_that
     let add = "ifconfig gif0 inet6 2001:db8::2 2001:db8::1 prefixlen 128";
     let remove = "ifconfig gif0 inet6 2001:db8::2 -alias";
     let renumber = "ifconfig gif0 inet6 2001:db8::6 2001:db8::5 prefixlen 128";
-    assert_eq!(changes(GIF, &numbered(), &other()), [there, remove, renumber]);
-    assert_eq!(changes(GIF, &numbered(), &numbered()), [here, add]);
-    assert_eq!(changes(GIF, &bare(), &bare()), [here]);
-    assert_eq!(changes(GIF, &numbered(), &offer(9, None)), [there, remove]);
+    for (from, to, expected) in [
+        (numbered(), other(), &[there, remove, renumber][..]),
+        (numbered(), numbered(), &[here, add]),
+        (bare(), bare(), &[here]),
+        (numbered(), offer(9, None), &[there, remove]),
+    ] {
+        assert_eq!(second_login(GIF, [&from, &to], LOCAL, |_, _| {}), expected);
+    }
 }
 
 #[test]
 fn a_new_login_mends_what_others_did_to_the_interface() {
     for carrier in [GIF, UDP] {
-        second_login(carrier, &numbered(), &numbered(), LOCAL, |kernel, interface| {
+        second_login(carrier, [&numbered(); 2], LOCAL, |kernel, interface| {
             assert!(kernel.meddle(interface, |interface| {
                 (interface.up, interface.ipv6_enabled, interface.mtu) = (false, false, 1280);
                 interface.addresses.clear();
@@ -171,42 +169,29 @@ fn a_new_login_mends_what_others_did_to_the_interface() {
     }
 }
 
-/// The netgraph commands of a second login.
-fn messages(to: &Offer, local: Ipv4Addr, meddle: fn(&Rehearsal, &InterfaceName)) -> Vec<String> {
-    let mut commands = second_login(UDP, &numbered(), to, local, meddle);
-    commands.retain(|command| command.starts_with("ngctl"));
-    commands
-}
-
 #[test]
 fn the_ksocket_is_made_again_unless_it_has_its_ends() {
-    let elsewhere = Ipv4Addr::new(198, 51, 100, 7);
+    const UPLINK: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
     let remove = "ngctl shutdown ng0:inet6";
     let make = "ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp";
     let bind = "ngctl msg ng0:inet6 bind inet/192.0.2.1:4028";
+    let bind_elsewhere = "ngctl msg ng0:inet6 bind inet/198.51.100.7:4028";
     let connect = "ngctl msg ng0:inet6 connect inet/192.0.2.2:4030";
-    assert_eq!(messages(&numbered(), LOCAL, |_, _| {}), [""; 0]);
-    let gone = messages(&numbered(), LOCAL, Rehearsal::shut_down_ksocket);
-    assert_eq!(gone, [make, bind, connect]);
-    let moved = messages(&numbered(), elsewhere, |_, _| {});
-    assert_eq!(moved, [remove, make, "ngctl msg ng0:inet6 bind inet/198.51.100.7:4028", connect]);
-    let unconnected = messages(&numbered(), LOCAL, |kernel, node| {
-        connect_in_vain(&mut kernel.clone(), node);
+    let connect_elsewhere = "ngctl msg ng0:inet6 connect inet/192.0.2.9:4030";
+    let login = |to, local, meddle| second_login(UDP, [&numbered(), &to], local, meddle);
+    assert_eq!(login(numbered(), LOCAL, |_, _| {}), [""; 0]);
+    assert_eq!(login(numbered(), LOCAL, Rehearsal::shut_down_ksocket), [make, bind, connect]);
+    assert_eq!(login(numbered(), UPLINK, |_, _| {}), [remove, make, bind_elsewhere, connect]);
+    let unconnected = login(numbered(), LOCAL, |kernel, node| {
+        kernel.set_route(None);
+        let connect = Message::Connect(IfaceNode::Named(node.clone()), SocketAddrV4::new(LOCAL, 4030));
+        assert!(kernel.clone().open_netgraph().expect("a socket").send(&connect).is_err());
+        kernel.set_route(Some(LOCAL));
     });
     assert_eq!(unconnected, [remove, make, bind, connect]);
     // As on a host with two uplinks: a ksocket connected again in place would send from the route's address.
-    let other_server = messages(&other(), LOCAL, |kernel, _| {
-        kernel.set_route(Some(Ipv4Addr::new(198, 51, 100, 7)));
-    });
-    assert_eq!(other_server, [remove, make, bind, "ngctl msg ng0:inet6 connect inet/192.0.2.9:4030"]);
-}
-
-/// Leaves a ksocket unconnected, as a connect without a route does.
-fn connect_in_vain(kernel: &mut Rehearsal, node: &InterfaceName) {
-    kernel.set_route(None);
-    let connect = Message::Connect(IfaceNode::Named(node.clone()), SocketAddrV4::new(LOCAL, 4030));
-    assert!(kernel.open_netgraph().expect("a socket").send(&connect).is_err());
-    kernel.set_route(Some(LOCAL));
+    let other_server = login(other(), LOCAL, |kernel, _| kernel.set_route(Some(UPLINK)));
+    assert_eq!(other_server, [remove, make, bind, connect_elsewhere]);
 }
 
 /// Errnos that mean something to the code, and one that does not.
@@ -311,8 +296,8 @@ fn a_refusal_says_what_to_do() {
     for (kernel, carrier, advice) in [
         (silent().as_nobody(), GIF, "run as root"),
         (silent().as_nobody(), UDP, "run as root"),
-        (silent().in_jail(), GIF, "in a jail only with vnet"),
-        (silent().in_jail(), UDP, "give the jail vnet"),
+        (silent().in_jail(), GIF, "in a jail, vnet is required"),
+        (silent().in_jail(), UDP, "enable vnet for the jail"),
         (silent().without_kldload(), GIF, "run `kldload if_gif` on the host"),
         (silent().without_kldload(), UDP, "run `kldload ng_socket` on the host"),
         // The first call opens the control socket, the second makes the iface node.

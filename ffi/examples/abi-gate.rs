@@ -1,4 +1,4 @@
-//! Prints a C file that holds the facts of `ffi::abi` against FreeBSD's headers: to compile it is to check them.
+//! Prints a C file that checks the facts of `ffi::abi` against FreeBSD's headers when it is compiled.
 //!
 //! `tools/freebsd/abi.sh` does so for five architectures.
 
@@ -23,7 +23,7 @@ const HEAD: &str = r"#include <sys/types.h>
 
 #include <stddef.h>
 
-/* Added to every value, so that one can see each assertion fail. */
+/* Added to every value, to see each assertion fail. */
 #ifndef WRONG_BY
 #define	WRONG_BY 0
 #endif

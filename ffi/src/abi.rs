@@ -1,9 +1,8 @@
-//! FreeBSD's structs and numbers, laid out so that they have FreeBSD's layout on every host.
+//! FreeBSD's structs and numbers, with FreeBSD's layout on every host.
 //!
-//! [`structs`] and [`numbers`] are the one table of them. Everything in it is held to the value that FreeBSD's headers
-//! give: here when this crate is compiled, and in the headers themselves when [`facts`] are.
-//! Names are those of the headers, in Rust's spelling. Padding is spelt out. Integers are in host byte order, except
-//! those of socket addresses.
+//! [`structs`] and [`numbers`] are the only table of them. It states the values of FreeBSD's headers. This crate is
+//! checked against them when it is compiled, and the headers by `examples/abi-gate.rs`. Names are those of the headers,
+//! in Rust's spelling. Padding is explicit. Integers are in host byte order, except those of socket addresses.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -26,12 +25,12 @@ const _: () = assert!(IFNAMSIZ == LONGEST + 1);
 const _: () = assert!(SockaddrIn::LEN as usize == size_of::<SockaddrIn>());
 const _: () = assert!(SockaddrIn6::LEN as usize == size_of::<SockaddrIn6>());
 
-/// An interface's name as structs hold it.
+/// An interface's name, as in structs.
 pub fn ifname(name: &InterfaceName) -> Ifname {
     fixed(name.as_str())
 }
 
-/// Text as a C array holds it, filled up with NULs; cut where it would leave no room for one.
+/// Text as a C array, padded with NULs, and truncated to leave room for at least one.
 pub(crate) fn fixed<const SIZE: usize>(text: &str) -> [u8; SIZE] {
     let mut array = [0; SIZE];
     for (byte, value) in array.iter_mut().zip(text.bytes().take(SIZE - 1)) {
@@ -40,7 +39,7 @@ pub(crate) fn fixed<const SIZE: usize>(text: &str) -> [u8; SIZE] {
     array
 }
 
-/// The name in a struct, or at the start of any bytes that end it with a NUL or with themselves.
+/// The interface's name at the start of these bytes, up to a NUL or their end. `None`: it is not valid.
 pub fn interface_name(bytes: &[u8]) -> Option<InterfaceName> {
     let text = bytes.split(|&byte| byte == 0).next()?;
     InterfaceName::new(std::str::from_utf8(text).ok()?)
@@ -49,7 +48,7 @@ pub fn interface_name(bytes: &[u8]) -> Option<InterfaceName> {
 impl SockaddrIn {
     const LEN: u8 = 16;
 
-    /// This address and port.
+    /// An address and port, given in host byte order.
     pub fn new(address: Ipv4Addr, port: u16) -> Self {
         Self {
             sin_len: Self::LEN,
@@ -60,7 +59,7 @@ impl SockaddrIn {
         }
     }
 
-    /// The address that it names.
+    /// Its address.
     pub fn address(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(u32::from_be(self.sin_addr))
     }
@@ -69,7 +68,7 @@ impl SockaddrIn {
 impl SockaddrIn6 {
     const LEN: u8 = 28;
 
-    /// This address without a port.
+    /// An address without a port.
     pub fn new(address: Ipv6Addr) -> Self {
         Self {
             sin6_len: Self::LEN,
@@ -91,7 +90,7 @@ impl Timeval {
 }
 
 impl Ifreq {
-    /// A request that has nothing but a name.
+    /// A request with only a name.
     pub fn new(ifr_name: Ifname) -> Self {
         Self { ifr_name, ..Self::new_zeroed() }
     }

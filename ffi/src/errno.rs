@@ -1,18 +1,18 @@
-//! FreeBSD's error numbers, the same on every host: the rehearsal speaks them on Linux too.
+//! FreeBSD's error numbers, on every host: the rehearsal uses them on Linux, too.
 
 use std::fmt;
 
-/// An errno(2) value as a FreeBSD kernel numbers it.
+/// An errno(2) value of a FreeBSD kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
 
-/// Makes a constant of each errno, and `name` that has FreeBSD's wording for it.
+/// Makes a constant for each errno, and the function `text`.
 macro_rules! errnos {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
         impl Errno {
             $($(#[$doc])* pub const $name: Self = Self($number);)*
 
-            /// FreeBSD's own wording, as strerror(3) has it, for the numbers named here.
+            /// The text of strerror(3) on FreeBSD, for the numbers in the table.
             const fn text(self) -> Option<&'static str> {
                 match self.0 {
                     $($number => Some($text),)*
@@ -29,7 +29,7 @@ macro_rules! errnos {
 }
 
 errnos! {
-    /// Not root, or in a jail that may not.
+    /// Not root, or not permitted in this jail.
     EPERM = 1, "Operation not permitted";
     /// No such netgraph node or type, or no such module.
     ENOENT = 2, "No such file or directory";
@@ -59,7 +59,7 @@ errnos! {
     ENAMETOOLONG = 63, "File name too long";
     /// The interface has no description.
     ENOMSG = 83, "No message of desired type";
-    /// An answer that makes no sense.
+    /// An answer that cannot be decoded.
     EBADMSG = 89, "Bad message";
 }
 
@@ -78,7 +78,7 @@ impl fmt::Debug for Errno {
     }
 }
 
-/// The system's wording. Other systems number errors in another way, so that theirs would mislead.
+/// The system's text. Systems other than FreeBSD have different numbers, so their text would be wrong.
 fn system_text(number: i32) -> String {
     if !cfg!(target_os = "freebsd") {
         return format!("errno {number}");
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_errno_says_what_the_system_says_of_it() {
+    fn an_errno_has_the_text_of_freebsd() {
         assert_eq!(Errno::ENXIO.to_string(), "Device not configured");
         let unnamed = if cfg!(target_os = "freebsd") { "Cannot allocate memory" } else { "errno 12" };
         assert_eq!(Errno(12).to_string(), unnamed);

@@ -21,16 +21,16 @@ use crate::netgraph::Message;
 
 pub use calls::FreeBsd;
 
-/// ioctl(2): makes a call, and gives it back as the kernel left it.
+/// ioctl(2): makes a call, and returns it as the kernel left it.
 fn ioctl<T: Argument>(socket: &OwnedFd, mut call: Call<T>) -> Result<Call<T>, Errno> {
     let Call { request, argument, buffer } = &mut call;
     let address = if buffer.is_empty() { 0 } else { buffer.as_mut_ptr().expose_provenance() };
     argument.point(address, buffer.len());
     #[allow(clippy::useless_conversion, reason = "on i386, an unsigned long is a u32")]
     let number: c_ulong = request.number().into();
-    // SAFETY: the request's number tells the kernel the size of `T`, and it reads and writes no more at
-    // `argument`, which may then hold any bytes, as `T` may. All pointers in `argument` are to `buffer`, which nobody
-    // else has, and which has the length that comes with them.
+    // SAFETY: the request's number gives the kernel the size of `T`, and it reads and writes no more at `argument`,
+    // which may then hold any bytes, as `T` may. All pointers in `argument` are to `buffer`, which has no other user,
+    // and has the length that is passed with them.
     let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut *argument) };
     check(outcome)?;
     Ok(call)
@@ -42,27 +42,27 @@ fn kldload(module: &CStr) -> Result<(), Errno> {
         /// `sys/linker.h`; the libc crate has only `kld_load` of libutil.
         fn kldload(file: *const c_char) -> c_int;
     }
-    // SAFETY: the kernel reads a string that ends with a NUL, and keeps nothing of it.
+    // SAFETY: the kernel reads a string that ends with a NUL, and does not keep it.
     check(unsafe { kldload(module.as_ptr()) })
 }
 
 /// socket(2): opens a control socket of netgraph, with a node of its own.
 fn netgraph_socket() -> Result<OwnedFd, Errno> {
-    // A script that is run must not hold it open: nix has no way to say NG_CONTROL, nor has std.
+    // Neither nix nor std can pass NG_CONTROL. SOCK_CLOEXEC: the script must not inherit it.
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
     // SAFETY: socket(2) takes numbers only.
     let descriptor = unsafe { libc::socket(AF_NETGRAPH.into(), kind, NG_CONTROL.into()) };
     check(descriptor)?;
-    // SAFETY: the kernel has just made this descriptor, and nobody else knows of it.
+    // SAFETY: the kernel has just made this descriptor, and it has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// sendto(2): sends a message to its node, and fails as the node does.
+/// sendto(2): sends a message to its node, and fails with the node's errno.
 fn send_message(socket: &OwnedFd, message: &Message, token: u32) -> Result<(), Errno> {
     let (message, address) = (message.encode(token), message.address());
     let length = libc::socklen_t::try_from(address.len()).map_err(|_| Errno::ENAMETOOLONG)?;
-    // SAFETY: both pointers are to bytes that live until the call has returned, and come with their lengths.
-    // A sockaddr is read byte by byte: it need not be aligned.
+    // SAFETY: both pointers are to bytes that live until the call has returned, and are passed with their lengths. The
+    // kernel copies the sockaddr: it need not be aligned.
     let sent = unsafe {
         libc::sendto(
             socket.as_raw_fd(),
@@ -107,7 +107,7 @@ fn sysctl<T: FromBytes + IntoBytes>(name: &[c_int]) -> Result<T, Errno> {
     if size == size_of::<T>() { Ok(value) } else { Err(Errno::EBADMSG) }
 }
 
-/// The errno of a call that has failed, as negative numbers tell.
+/// The errno of a call, which has failed if its result is negative.
 fn check(outcome: c_int) -> Result<(), Errno> {
     if outcome < 0 { Err(last_errno()) } else { Ok(()) }
 }

@@ -10,23 +10,23 @@ use crate::abi::{Ifreq, InAliasreq, SockaddrIn, fixed, ifname, interface_name};
 use crate::kernel::Ends;
 use crate::name::InterfaceName;
 
-/// Makes a gif with the lowest free unit number; [`created`] tells its name.
+/// Creates a gif with the lowest free unit number. [`created`] returns its name.
 pub fn create() -> Call<Ifreq> {
     Call::new(SIOCIFCREATE2, Ifreq::new(fixed("gif")))
 }
 
-/// Asks for an interface of no kind. The kernel looks at the privilege first: EPERM without it, else EINVAL.
-/// Nothing is made.
+/// Requests an interface without a type. The kernel checks the privilege first: EPERM without it, otherwise EINVAL.
+/// Nothing is created.
 pub fn create_nothing() -> Call<Ifreq> {
     Call::new(SIOCIFCREATE2, Ifreq::new(fixed("")))
 }
 
-/// The name of a new interface, from the argument as the kernel left it.
+/// The name of a new interface, in the answer to [`create`].
 pub fn created(answer: &Ifreq) -> Option<InterfaceName> {
     interface_name(&answer.ifr_name)
 }
 
-/// Gives a gif its outer addresses.
+/// Sets the outer addresses of a gif.
 pub fn set_outer_addresses(gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Call<InAliasreq> {
     let argument = InAliasreq {
         ifra_name: ifname(gif),

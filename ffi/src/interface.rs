@@ -1,4 +1,4 @@
-//! What gif and ng interfaces have in common: description, group, MTU, flags, IPv6 and its addresses.
+//! Calls for gif and ng interfaces alike: description, group, MTU, flags, IPv6 and its addresses.
 
 use std::ffi::CStr;
 use std::net::Ipv6Addr;
@@ -24,18 +24,18 @@ pub fn set_description(interface: &InterfaceName, description: &CStr) -> Call<If
     with_buffer(SIOCSIFDESCR, interface, description.to_bytes_with_nul().to_owned())
 }
 
-/// Asks for the description, which the kernel puts into the buffer with its NUL if `room` bytes are enough for it: see
-/// [`description_size`]. An interface without one: ENOMSG.
+/// Gets the description. The kernel writes it into the buffer with its NUL if it fits into `room` bytes: see
+/// [`description_size`]. ENOMSG: there is none.
 pub fn description(interface: &InterfaceName, room: usize) -> Call<IfreqBuffer> {
     with_buffer(SIOCGIFDESCR, interface, vec![0; room])
 }
 
-/// The size of the description with its NUL, in bytes. If the buffer has fewer, nothing is in it.
+/// The size of the description with its NUL, in bytes. If the buffer is smaller, nothing was written to it.
 pub fn description_size(answer: &IfreqBuffer) -> usize {
     answer.length.get()
 }
 
-/// The description in a buffer, up to the NUL. What is not UTF-8 becomes U+FFFD.
+/// The description in a buffer, up to the NUL. Invalid UTF-8 becomes U+FFFD.
 pub fn description_text(buffer: &[u8]) -> String {
     let text = buffer.split(|&byte| byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
@@ -46,8 +46,8 @@ fn with_buffer(request: Ioctl<IfreqBuffer>, interface: &InterfaceName, buffer: V
     Call { request, argument, buffer }
 }
 
-/// A group's name as structs hold it. EINVAL if no group could have it: it is empty or too long, has other
-/// than visible ASCII characters, or ends in a digit, as an interface's name does.
+/// A group's name, as in structs. EINVAL: it is empty or too long, has characters other than visible ASCII, or ends in
+/// a digit, as names of interfaces do.
 pub fn group_name(group: &str) -> Result<Ifname, Errno> {
     let ends_in_digit = group.ends_with(|last: char| last.is_ascii_digit());
     let visible = group.bytes().all(|byte| byte.is_ascii_graphic());
@@ -55,15 +55,15 @@ pub fn group_name(group: &str) -> Result<Ifname, Errno> {
     name.map(|name| ifname(&name)).ok_or(Errno::EINVAL)
 }
 
-/// Puts an interface into a group, which comes to be with its first member. In it already: EEXIST.
+/// Adds an interface to a group, which is created with its first member. EEXIST: it is a member already.
 pub fn join_group(interface: &InterfaceName, group: &str) -> Result<Call<IfgroupreqGroup>, Errno> {
     let (ifgr_name, ifgr_group) = (ifname(interface), group_name(group)?);
     let argument = IfgroupreqGroup { ifgr_name, ifgr_group, ..FromZeros::new_zeroed() };
     Ok(Call::new(SIOCAIFGROUP, argument))
 }
 
-/// Asks for the members of a group, which the kernel puts into the buffer. Without room, it answers how much it needs:
-/// see [`members_size`]. Too little room: EINVAL. No such group: ENOENT.
+/// Lists the members of a group in the buffer. Without room, the kernel only returns the size of the list: see
+/// [`members_size`]. EINVAL: too little room. ENOENT: no such group.
 pub fn members(group: &str, room: usize) -> Result<Call<IfgroupreqMembers>, Errno> {
     let argument = IfgroupreqMembers { ifgr_name: group_name(group)?, ..FromZeros::new_zeroed() };
     Ok(Call { request: SIOCGIFGMEMB, argument, buffer: vec![0; room] })
@@ -74,29 +74,29 @@ pub fn members_size(answer: &IfgroupreqMembers) -> usize {
     answer.ifgr_len.get()
 }
 
-/// The names in a list of members. Entries that the kernel left empty are passed over.
+/// The names in a list of members. Empty entries are skipped.
 pub fn member_names(list: &[u8]) -> Vec<InterfaceName> {
     list.chunks(size_of::<IfgReq>()).filter_map(interface_name).collect()
 }
 
-/// Sets the MTU, in bytes. Out of range: EINVAL.
+/// Sets the MTU, in bytes. EINVAL: out of range.
 pub fn set_mtu(interface: &InterfaceName, mtu: u16) -> Call<IfreqMtu> {
     let argument =
         IfreqMtu { ifr_name: ifname(interface), ifr_mtu: i32::from(mtu), rest: FromZeros::new_zeroed() };
     Call::new(SIOCSIFMTU, argument)
 }
 
-/// Asks for the flags: see [`flags`].
+/// Gets the flags: see [`flags`].
 pub fn get_flags(interface: &InterfaceName) -> Call<IfreqFlags> {
     Call::new(SIOCGIFFLAGS, with_flags(interface, 0))
 }
 
-/// The flags, `IFF_*`, from the argument as the kernel left it.
+/// The flags, `IFF_*`, in the answer to [`get_flags`].
 pub fn flags(answer: &IfreqFlags) -> u32 {
     u32::from(answer.ifr_flagshigh) << 16 | u32::from(answer.ifr_flags)
 }
 
-/// Sets `IFF_UP` beside the flags that [`get_flags`] found.
+/// Sets `IFF_UP` in addition to the flags in the answer to [`get_flags`].
 pub fn bring_up(interface: &InterfaceName, found: &IfreqFlags) -> Call<IfreqFlags> {
     Call::new(SIOCSIFFLAGS, with_flags(interface, flags(found) | IFF_UP))
 }
@@ -111,21 +111,21 @@ fn with_flags(interface: &InterfaceName, flags: u32) -> IfreqFlags {
     }
 }
 
-/// Asks how neighbour discovery works on an interface. On an `AF_INET6` socket.
+/// Gets the parameters of neighbour discovery. Needs an `AF_INET6` socket.
 pub fn get_neighbour_discovery(interface: &InterfaceName) -> Call<In6Ndireq> {
     Call::new(SIOCGIFINFO_IN6, In6Ndireq { ifname: ifname(interface), ndi: FromZeros::new_zeroed() })
 }
 
-/// Clears `ND6_IFF_IFDISABLED` in what [`get_neighbour_discovery`] found. On an `AF_INET6` socket.
+/// Clears `ND6_IFF_IFDISABLED` in the answer to [`get_neighbour_discovery`]. Needs an `AF_INET6` socket.
 pub fn enable_ipv6(found: &In6Ndireq) -> Call<In6Ndireq> {
     let mut argument = *found;
     argument.ndi.flags &= !ND6_IFF_IFDISABLED;
     Call::new(SIOCSIFINFO_IN6, argument)
 }
 
-/// Adds an address with its peer, for ever. On an `AF_INET6` socket.
+/// Adds a permanent address with its peer, both as /128. Needs an `AF_INET6` socket.
 pub fn add_address(interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Call<In6Aliasreq> {
-    let for_ever = In6Addrlifetime {
+    let permanent = In6Addrlifetime {
         ia6t_vltime: ND6_INFINITE_LIFETIME,
         ia6t_pltime: ND6_INFINITE_LIFETIME,
         ..FromZeros::new_zeroed()
@@ -135,13 +135,13 @@ pub fn add_address(interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Call<In6
         ifra_addr: SockaddrIn6::new(inner.local),
         ifra_dstaddr: SockaddrIn6::new(inner.remote),
         ifra_prefixmask: SockaddrIn6::new(Ipv6Addr::from_bits(u128::MAX)),
-        ifra_lifetime: for_ever,
+        ifra_lifetime: permanent,
         ..FromZeros::new_zeroed()
     };
     Call::new(SIOCAIFADDR_IN6, argument)
 }
 
-/// Removes an address. Not on this interface: EADDRNOTAVAIL. On an `AF_INET6` socket.
+/// Removes an address. EADDRNOTAVAIL: it is not on this interface. Needs an `AF_INET6` socket.
 pub fn remove_address(interface: &InterfaceName, local: Ipv6Addr) -> Call<In6IfreqAddr> {
     let (ifr_name, ifr_addr) = (ifname(interface), SockaddrIn6::new(local));
     Call::new(SIOCDIFADDR_IN6, In6IfreqAddr { ifr_name, ifr_addr, rest: FromZeros::new_zeroed() })
@@ -175,23 +175,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_comes_out_as_it_went_in(name in names()) {
+        fn a_name_is_decoded_as_it_was_encoded(name in names()) {
             prop_assert_eq!(interface_name(&ifname(&name)), Some(name));
         }
 
         #[test]
-        fn flags_come_out_as_they_went_in(name in names(), value: u32) {
+        fn flags_are_decoded_as_they_were_encoded(name in names(), value: u32) {
             prop_assert_eq!(flags(&with_flags(&name, value)), value);
         }
 
         #[test]
-        fn members_come_out_as_they_went_in(members in prop::collection::vec(names(), 0..20)) {
+        fn members_are_decoded_as_they_were_encoded(members in prop::collection::vec(names(), 0..20)) {
             let list: Vec<u8> = members.iter().flat_map(ifname).collect();
             prop_assert_eq!(member_names(&list), members);
         }
 
         #[test]
-        fn ipv6_is_enabled_and_all_else_left(bytes: [[u8; 36]; 2]) {
+        fn enabling_ipv6_changes_nothing_else(bytes: [[u8; 36]; 2]) {
             let found = In6Ndireq::read_from_bytes(bytes.as_bytes()).expect("72 bytes");
             let enabled = enable_ipv6(&found).argument;
             prop_assert_eq!(enabled.ndi.flags & ND6_IFF_IFDISABLED, 0);
@@ -201,7 +201,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_upset_a_decoder(bytes in prop::collection::vec(any::<u8>(), 0..64), fixed: [u8; 32]) {
+        fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), fixed: [u8; 32]) {
             let _ = interface_name(&bytes);
             let _ = description_text(&bytes);
             let _ = flags(&IfreqFlags::read_from_bytes(&fixed).expect("its size"));

@@ -1,8 +1,8 @@
-//! The seam: what the program asks of a kernel, in the program's words.
+//! The seam: the operations that the program needs from a kernel, in the program's words.
 //!
-//! Each operation is one call to the kernel, so that a failure has one place. Each can be made twice with the same
-//! arguments: the kernel then leaves things as they are, or refuses with the errno that the operation names.
-//! Behind the traits stand FreeBSD's kernel and the rehearsal.
+//! Each operation is one call to the kernel, so that a failure has one place, and can be repeated with the same
+//! arguments: the kernel then changes nothing, or refuses with the errno that is documented. FreeBSD's kernel and the
+//! rehearsal implement the traits.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -18,7 +18,7 @@ use crate::netgraph::Message;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{call}: {errno}")]
 pub struct Error {
-    /// What was called, in the kernel's own terms: `SIOCSIFPHYADDR`, `kldload if_gif`, `mkpeer iface`.
+    /// The call, in the kernel's terms: `SIOCSIFPHYADDR`, `kldload if_gif`, `mkpeer iface`.
     pub call: String,
     /// Why it failed.
     pub errno: Errno,
@@ -43,34 +43,34 @@ impl<A: fmt::Display> fmt::Display for Ends<A> {
     }
 }
 
-/// A kernel that can make tunnels. An operation that fails has changed nothing.
+/// A kernel with tunnels. An operation that fails changes nothing.
 pub trait Kernel {
-    /// Fails with EPERM unless this process may make interfaces. Changes nothing.
+    /// Fails with EPERM unless this process may create interfaces. Changes nothing.
     fn check_privilege(&mut self) -> Result<()>;
     /// Loads a kernel module by its name, as kldload(2). A module that is already loaded is not an error.
     fn load_module(&mut self, module: &str) -> Result<()>;
     /// Opens a control socket of netgraph(4).
     fn open_netgraph(&mut self) -> Result<Box<dyn Netgraph>>;
 
-    /// Makes a gif(4) interface and returns the name that the kernel chose.
+    /// Creates a gif(4) interface, and returns the name that the kernel chose.
     fn create_gif(&mut self) -> Result<InterfaceName>;
-    /// Sets the outer addresses of a gif, also of a live one, which keeps its inner addresses and routes.
-    /// EADDRNOTAVAIL: another gif has this pair.
+    /// Sets the outer addresses of a gif. A gif that is in use keeps its inner addresses and routes. EADDRNOTAVAIL:
+    /// another gif has this pair.
     fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()>;
-    /// Destroys a gif and everything on it. EINVAL: this is an ng interface, which goes with its node.
+    /// Destroys a gif and everything on it. EINVAL: this is an ng interface, which is removed with its node.
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()>;
 
     /// Sets the description that ifconfig(8) shows. It must not contain a NUL.
     fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()>;
     /// The description of an interface, empty if it has none. ENXIO: no such interface.
     fn description(&mut self, interface: &InterfaceName) -> Result<String>;
-    /// Puts an interface into a group. EEXIST: it is in the group already.
+    /// Adds an interface to a group. EEXIST: it is a member already.
     fn join_group(&mut self, interface: &InterfaceName, group: &str) -> Result<()>;
-    /// The interfaces of a group; none if there is no such group.
+    /// The interfaces of a group; empty if there is no such group.
     fn group_members(&mut self, group: &str) -> Result<Vec<InterfaceName>>;
     /// Sets the MTU, in bytes.
     fn set_mtu(&mut self, interface: &InterfaceName, mtu: u16) -> Result<()>;
-    /// Clears `ND6_IFF_IFDISABLED`, which a new interface has and which keeps IPv6 off.
+    /// Clears `ND6_IFF_IFDISABLED`, which is set on a new interface and disables IPv6.
     fn enable_ipv6(&mut self, interface: &InterfaceName) -> Result<()>;
     /// Whether `IFF_UP` is set.
     fn is_up(&mut self, interface: &InterfaceName) -> Result<bool>;
@@ -89,7 +89,7 @@ pub trait Kernel {
     fn has_address(&mut self, address: Ipv4Addr) -> Result<bool>;
 }
 
-/// A control socket of netgraph(4), with a node of its own. Dropped, it is closed; nodes made through it stay.
+/// A control socket of netgraph(4), with a node of its own. It is closed on drop; nodes made through it remain.
 pub trait Netgraph {
     /// Sends a message to its node. Returns the arguments of the answer, which are empty for a message without one.
     fn send(&mut self, message: &Message) -> Result<Vec<u8>>;

@@ -1,6 +1,6 @@
 //! The FreeBSD kernel as dtcpclient uses it.
 //!
-//! [`kernel::Kernel`] is the seam: what the program asks for, in the program's words.
+//! [`kernel::Kernel`] is the seam: the operations that the program needs, in the program's words.
 
 pub mod abi;
 pub mod echo;

@@ -11,7 +11,7 @@ pub const LONGEST: usize = 15;
 pub struct InterfaceName(String);
 
 impl InterfaceName {
-    /// Checks `name`; `None` where no interface could have it.
+    /// Checks `name`; `None` if no interface could have it.
     pub fn new(name: &str) -> Option<Self> {
         let fits = (1..=LONGEST).contains(&name.len());
         let printable = !name.contains(char::is_control);

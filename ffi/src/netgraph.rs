@@ -1,8 +1,8 @@
 //! netgraph(4): the nodes that carry IPv6 in UDP, and the messages that make them.
 //!
 //! An iface node (`ng_iface(4)`) has an interface; a ksocket node (`ng_ksocket(4)`) on its `inet6` hook is the UDP
-//! socket that the interface's packets go through. sendto(2) on a control socket sends a message to a node, and fails
-//! with the errno of what the message asked for. recvfrom(2) then gives the answer, if the message has one.
+//! socket that carries the interface's packets. sendto(2) on a control socket sends a message to a node, and fails with
+//! the errno of the requested operation. recvfrom(2) then returns the answer, if there is one.
 
 use std::fmt;
 use std::net::SocketAddrV4;
@@ -20,13 +20,13 @@ use crate::name::InterfaceName;
 /// The name in the answer to [`Message::GetInterfaceName`].
 pub use crate::abi::interface_name;
 
-/// The hook of our own socket's node, on which an iface node is made.
+/// The control socket's hook, to which a new iface node is connected.
 pub(crate) const OWN_HOOK: &str = "dtcp";
-/// The hook of an iface node that our own is connected to. It stays silent: no IPv4 goes through the tunnel.
+/// The iface node's hook that is connected to [`OWN_HOOK`]. It carries no packets, since the tunnel has no IPv4.
 pub(crate) const SILENT_HOOK: &str = "inet";
-/// The hook of an iface node through which IPv6 goes.
+/// The iface node's hook for IPv6.
 pub(crate) const IPV6_HOOK: &str = "inet6";
-/// The hook of a ksocket node, which says what kind of socket it is.
+/// The ksocket node's hook, whose name selects the kind of socket.
 pub(crate) const UDP_HOOK: &str = "inet/dgram/udp";
 
 /// The type of an iface node.
@@ -35,9 +35,9 @@ const IFACE: &str = "iface";
 /// How a message reaches an iface node: see *addressing* in netgraph(4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfaceNode {
-    /// The node on the far side of our socket's own hook, while it is being made.
+    /// The node that this control socket has made.
     OnHook,
-    /// By its name, which is its interface's first name.
+    /// The node with this name, which is its interface's first name.
     Named(InterfaceName),
 }
 
@@ -57,10 +57,10 @@ impl IfaceNode {
     }
 }
 
-/// A message to a node. EPERM or ENOENT from `mkpeer`: the node type's module may not be loaded, or does not exist.
+/// A message to a node. EPERM or ENOENT from `mkpeer`: the module of the node type cannot be loaded, or does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// Makes an iface node, and with it an ng interface, on our own hook.
+    /// Makes an iface node, and with it an ng interface.
     MakeIface,
     /// Asks for all nodes: see [`iface_nodes`].
     ListNodes,
@@ -68,23 +68,23 @@ pub enum Message {
     GetInterfaceName(IfaceNode),
     /// Makes a UDP ksocket node on the `inet6` hook of an iface node. EEXIST: the hook is taken.
     MakeKsocket(IfaceNode),
-    /// Asks an iface node's ksocket for the address and port it is bound to: see [`socket_address`].
-    /// ENOENT: there is no ksocket.
+    /// Gets the address and port to which an iface node's ksocket is bound: see [`socket_address`]. ENOENT: there is no
+    /// ksocket.
     GetName(IfaceNode),
-    /// Asks an iface node's ksocket for the address and port it is connected to: see [`socket_address`].
-    /// ENOENT: there is no ksocket. ENOTCONN: it is not connected.
+    /// Gets the address and port to which an iface node's ksocket is connected: see [`socket_address`]. ENOENT: there
+    /// is no ksocket. ENOTCONN: it is not connected.
     GetPeerName(IfaceNode),
-    /// Binds an iface node's ksocket, once. EINVAL: it is bound already. EADDRNOTAVAIL: this host does not have the
-    /// address. EADDRINUSE: the port is taken; but not in a vnet jail, as a thread of the kernel handles the message, with
-    /// the host's credentials, and the kernel compares ports within one jail only.
+    /// Binds an iface node's ksocket. EINVAL: it is bound already. EADDRNOTAVAIL: this host does not have the address.
+    /// EADDRINUSE: the port is taken; not reported in a vnet jail, since a kernel thread handles the message with the
+    /// host's credentials, and the kernel compares ports within one jail only.
     Bind(IfaceNode, SocketAddrV4),
-    /// Connects an iface node's ksocket. One that is connected already is disconnected first, and with that forgets
-    /// the address it is bound to, but not the port: the new source is the route's choice. If it cannot be connected
-    /// again, it is left unconnected (seen on 13.2, where it then takes packets from anyone).
+    /// Connects an iface node's ksocket. One that is connected already is disconnected first and loses its local
+    /// address, but not its port: the route determines the new address. If it cannot be connected again, it remains
+    /// unconnected, and on 13.2 accepts packets from anyone (observed).
     Connect(IfaceNode, SocketAddrV4),
     /// Shuts the ksocket of an iface node down, which frees its port.
     ShutDownKsocket(IfaceNode),
-    /// Shuts an iface node down. Its interface goes with it, its ksocket and the port soon after.
+    /// Shuts an iface node down, which removes its interface, and soon after its ksocket and the port.
     ShutDown(IfaceNode),
 }
 
@@ -121,8 +121,8 @@ impl Message {
         matches!(self, Self::ListNodes | Self::GetInterfaceName(_) | Self::GetName(_) | Self::GetPeerName(_))
     }
 
-    /// The arguments of the answer to this message, sent with `token`. `None`: these bytes are something else, of
-    /// another version, or cut short.
+    /// The arguments of the answer to this message, sent with `token`. `None`: the bytes are something else, of another
+    /// version, or truncated.
     pub fn answer<'bytes>(&self, token: u32, bytes: &'bytes [u8]) -> Option<&'bytes [u8]> {
         let (header, rest) = NgMesg::read_from_prefix(bytes).ok()?;
         let arguments = rest.get(..usize::try_from(header.arglen).ok()?)?;
@@ -144,7 +144,7 @@ impl Message {
         }
     }
 
-    /// Cookie, number and name of the command.
+    /// The cookie, number and name of the command.
     fn command(&self) -> (u32, u32, &'static str) {
         match self {
             Self::MakeIface | Self::MakeKsocket(_) => (NGM_GENERIC_COOKIE, NGM_MKPEER, "mkpeer"),
@@ -180,7 +180,7 @@ impl Message {
     }
 }
 
-/// The command, and the type of node it makes or the node it goes to: `mkpeer iface`, `bind ng0:inet6`.
+/// The command, and the type of node that it makes or the node that it is sent to: `mkpeer iface`, `bind ng0:inet6`.
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (_, _, name) = self.command();
@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// The answer to a message, as a node would make it.
+    /// The answer to a message, as from a node.
     fn answer_to(message: &Message, token: u32, arguments: &[u8]) -> Vec<u8> {
         let bytes = message.encode(token);
         let (mut header, _) = NgMesg::read_from_prefix(&bytes).expect("a header");
@@ -234,7 +234,7 @@ mod tests {
     const ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 4028);
 
     #[test]
-    fn nodes_are_reached_by_hook_or_name() {
+    fn nodes_are_addressed_by_hook_or_name() {
         assert_eq!(Message::MakeKsocket(IfaceNode::OnHook).to_string(), "mkpeer ksocket");
         assert_eq!(Message::ShutDown(IfaceNode::OnHook).to_string(), "shutdown dtcp");
         assert_eq!(Message::ShutDown(named("ng0")).to_string(), "shutdown ng0:");
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(message.answer(8, &answer), None);
         assert_eq!(Message::GetName(named("ng0")).answer(7, &answer), None);
         assert_eq!(message.answer(7, &message.encode(7)), None, "the message itself is not a reply");
-        assert_eq!(message.answer(7, &answer[..answer.len() - 1]), None, "cut short");
+        assert_eq!(message.answer(7, &answer[..answer.len() - 1]), None, "truncated");
         let mut other_version = answer;
         other_version[0] = 9;
         assert_eq!(message.answer(7, &other_version), None);
@@ -280,7 +280,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_upset_the_decoders(
+        fn no_bytes_make_the_decoders_panic(
             noise in prop::collection::vec(any::<u8>(), 0..99),
             arglen: u32,
             kept in 0..80_usize,

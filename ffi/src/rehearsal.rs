@@ -1,8 +1,8 @@
 //! A kernel kept in memory, with FreeBSD's rules and errnos.
 //!
-//! It reports each change as the ifconfig(8), ngctl(8), kldload(8) or ping(8) command that would make it, and touches
-//! nothing. A test can put it into every place in which dtcpclient may find itself (a jail, a kernel without
-//! modules), make its calls fail, and change it behind the program's back, as an administrator might.
+//! It reports each change as the equivalent ifconfig(8), ngctl(8), kldload(8) or ping(8) command. Nothing on the host
+//! is changed. Tests can put it into the environments in which dtcpclient may run (a jail, a kernel without modules),
+//! make its calls fail, and change it as an administrator might.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ const MODULES: [&str; 4] = ["if_gif", "ng_socket", "ng_iface", "ng_ksocket"];
 /// When the process that rehearses is taken to have started.
 const FIRST_PROCESS: Duration = Duration::from_millis(12_345);
 
-/// What the process may do.
+/// The process's privilege and jail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Root, with a network stack to itself.
@@ -41,15 +41,15 @@ enum Place {
     Nobody,
     /// Root in a jail without a network stack of its own.
     Jail,
-    /// Root in a jail with a network stack of its own: everything but loading modules.
+    /// Root in a jail with a network stack of its own, who may do everything except load modules.
     VnetJail,
 }
 
-/// The kernel that dtcpclient rehearses with. Clones are the same kernel.
+/// A kernel in memory. Clones share it.
 #[derive(Clone)]
 pub struct Rehearsal(Rc<RefCell<State>>);
 
-/// Takes the words of each command.
+/// Receives the words of each command.
 type Sink = Box<dyn FnMut(&[String])>;
 
 /// The words of a command.
@@ -62,26 +62,26 @@ fn words(words: &[&dyn fmt::Display]) -> Command {
 struct State {
     sink: Sink,
     place: Place,
-    /// Those of [`MODULES`] that are loaded.
+    /// The members of [`MODULES`] that are loaded.
     loaded: BTreeSet<&'static str>,
     interfaces: Interfaces,
     nodes: Nodes,
     /// Addresses that this host does not have; it has all others.
     foreign: BTreeSet<Ipv4Addr>,
-    /// The source that the route to anywhere gives; `None`: there is no route.
+    /// The source address of the IPv4 default route, if there is one.
     route: Option<Ipv4Addr>,
     /// When this process started, since the system did. There is no other.
     process_start: Duration,
     /// The size of the largest packet that the peer answers, in bytes; `None` if it is mute.
     largest_echo: Option<u16>,
     calls: u64,
-    /// The call that is to fail, and how.
+    /// The number of a call that fails, and its errno.
     failure: Option<(u64, Errno)>,
 }
 
-/// Where the rehearsal takes place.
+/// The environment.
 impl Rehearsal {
-    /// A FreeBSD host as root, with gif and netgraph in the kernel and no tunnel yet. `sink` gets each command as its
+    /// A FreeBSD host as root, with gif and netgraph in the kernel and no tunnel. `sink` receives each command as its
     /// words, not quoted for a shell.
     pub fn new(sink: impl FnMut(&[String]) + 'static) -> Self {
         Self(Rc::new(RefCell::new(State {
@@ -99,23 +99,23 @@ impl Rehearsal {
         })))
     }
 
-    /// Has gif and netgraph as modules that are not loaded yet.
+    /// gif and netgraph are modules that are not loaded.
     pub fn without_modules(self) -> Self {
         self.state().loaded.clear();
         self
     }
 
-    /// The process is not root's.
+    /// The process is not run by root.
     pub fn as_nobody(self) -> Self {
         self.in_place(Place::Nobody)
     }
 
-    /// The process is in a jail without a network stack of its own: it can make no tunnel.
+    /// The process is in a jail without a network stack of its own, and cannot create tunnels.
     pub fn in_jail(self) -> Self {
         self.in_place(Place::Jail)
     }
 
-    /// The process is in a vnet jail: it can load no module.
+    /// The process is in a vnet jail, and cannot load modules.
     pub fn in_vnet_jail(self) -> Self {
         self.in_place(Place::VnetJail)
     }
@@ -135,26 +135,26 @@ impl Rehearsal {
     }
 }
 
-/// What happens to it from outside.
+/// Changes from outside.
 impl Rehearsal {
-    /// Makes the `n`th call from now fail with this errno, once; the next call is the first. Every operation of
-    /// the seam that can fail counts, also those that only look.
+    /// Makes the `n`th call from now fail once, with this errno; 1 is the next call. Calls that change nothing are
+    /// counted, too.
     pub fn fail_call(&self, n: u64, errno: Errno) {
         let mut state = self.state();
         state.failure = Some((state.calls + n, errno));
     }
 
-    /// Takes an IPv4 address off this host: a gif whose source it is no longer runs.
+    /// Removes an IPv4 address from this host: a gif with this source stops running.
     pub fn lose_address(&self, address: Ipv4Addr) {
         self.state().foreign.insert(address);
     }
 
-    /// Gives this host an IPv4 address back.
+    /// Adds an IPv4 address that was removed.
     pub fn gain_address(&self, address: Ipv4Addr) {
         self.state().foreign.remove(&address);
     }
 
-    /// Sets the source address that the IPv4 route to anywhere gives, at first 192.0.2.1. Without a route, connecting
+    /// Sets the source address of the IPv4 default route, which is 192.0.2.1 at first. Without a route, connecting
     /// fails with ENETUNREACH.
     pub fn set_route(&self, source: Option<Ipv4Addr>) {
         self.state().route = source;
@@ -173,20 +173,20 @@ impl Rehearsal {
 
     /// Changes an interface, as an administrator might. An iface node keeps its name if the interface changes its own.
     ///
-    /// Returns whether there is an interface of this name.
+    /// Returns whether there is an interface with this name.
     pub fn meddle(&self, interface: &InterfaceName, change: impl FnOnce(&mut Interface)) -> bool {
         self.state().interfaces.find_mut(interface).map(change).is_ok()
     }
 
-    /// Takes the ksocket off an iface node, as `ngctl shutdown ng0:inet6` does.
+    /// Removes the ksocket of an iface node, as `ngctl shutdown ng0:inet6` does.
     pub fn shut_down_ksocket(&self, node: &InterfaceName) {
         self.state().nodes.shut_down_ksocket(node);
     }
 }
 
-/// What is in it.
+/// The state.
 impl Rehearsal {
-    /// The interfaces, in the order in which they were made.
+    /// The interfaces, in the order of their creation.
     pub fn interfaces(&self) -> Vec<Interface> {
         self.state().interfaces.all().to_vec()
     }
@@ -199,19 +199,19 @@ impl Rehearsal {
         }
     }
 
-    /// The iface nodes with their ksockets, in the order in which they were made.
+    /// The iface nodes with their ksockets, in the order of their creation.
     pub fn nodes(&self) -> Vec<Node> {
         self.state().nodes.all().to_vec()
     }
 
-    /// How many calls there were.
+    /// The number of calls so far.
     pub fn calls(&self) -> u64 {
         self.state().calls
     }
 }
 
 impl State {
-    /// One call that only looks.
+    /// Makes one call that changes nothing.
     fn look<T>(
         &mut self,
         call: impl fmt::Display,
@@ -226,7 +226,8 @@ impl State {
         result.map_err(|errno| Error { call: call.to_string(), errno })
     }
 
-    /// One call that changes something, which only root may: `change` returns its value and the command that does the same.
+    /// Makes one call that changes something, which only root may. `change` returns its value and the equivalent
+    /// command.
     fn change<T>(
         &mut self,
         call: impl fmt::Display,

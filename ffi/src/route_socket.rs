@@ -1,4 +1,4 @@
-//! route(4): what the kernel reports of the host's own addresses.
+//! route(4): the kernel's reports of changes of this host's addresses.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,7 +10,7 @@ use zerocopy::FromBytes;
 use crate::abi::numbers::{AF_INET, RTA_IFA, RTM_DELADDR, RTM_NEWADDR, RTM_VERSION};
 use crate::abi::{IfaMsghdr, SockaddrIn};
 
-/// Room for any routing message: none is a kilobyte long.
+/// Room for any routing message, in bytes: all are shorter than 1 KiB.
 const MESSAGE_SIZE: usize = 4096;
 
 /// How many messages are read at a time.
@@ -19,9 +19,9 @@ const MOST_MESSAGES: u32 = 256;
 /// An IPv4 address of this host that came or went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressChange {
-    /// An interface has it now.
+    /// This address was added to an interface.
     Added(Ipv4Addr),
-    /// An interface had it, and has it no more.
+    /// This address was removed from an interface.
     Removed(Ipv4Addr),
 }
 
@@ -30,7 +30,7 @@ pub enum AddressChange {
 pub struct RouteSocket(File);
 
 impl RouteSocket {
-    /// Takes a descriptor that gives a routing message with each read(2), and does not block.
+    /// Uses a nonblocking descriptor that returns a routing message for each read(2).
     pub fn new(descriptor: OwnedFd) -> Self {
         Self(descriptor.into())
     }
@@ -43,7 +43,7 @@ impl RouteSocket {
         Ok(Self::new(socket(AddressFamily::Route, SockType::Raw, flags, None)?))
     }
 
-    /// The descriptor, to poll for reading.
+    /// The descriptor to poll for reading.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -58,7 +58,7 @@ impl RouteSocket {
                 Ok(length) => changes.extend(address_changes(&message[..length])),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changes),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The changes that were read before it count; a lasting error comes again.
+                // Return the changes before the error; a lasting error will come again.
                 Err(_) if !changes.is_empty() => return Ok(changes),
                 Err(error) => return Err(error),
             }
@@ -67,11 +67,11 @@ impl RouteSocket {
     }
 }
 
-/// Where a message on a `PF_ROUTE` socket has its own size.
+/// The size of the length at the start of a message, in bytes.
 const MSGLEN_SIZE: usize = size_of::<u16>();
 
-/// The IPv4 addresses that came and went, from what a read of a `PF_ROUTE` socket gave. Other messages, and
-/// all from the first that is cut short, are passed over.
+/// The changes of IPv4 addresses in the routing messages in `bytes`. Other messages are skipped, and so is everything
+/// from the first truncated one.
 pub fn address_changes(mut bytes: &[u8]) -> Vec<AddressChange> {
     let mut changes = Vec::new();
     while let Some((message, rest)) = split_message(bytes) {
@@ -81,7 +81,7 @@ pub fn address_changes(mut bytes: &[u8]) -> Vec<AddressChange> {
     changes
 }
 
-/// The first message and what follows it.
+/// The first message, and the bytes after it.
 fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, _) = u16::read_from_prefix(bytes).ok()?;
     let length = usize::from(length);
@@ -101,7 +101,7 @@ fn address_change(message: &[u8]) -> Option<AddressChange> {
     is_ipv4.then(|| change(ipv4.address()))
 }
 
-/// The socket address of `RTA_IFA`, among those that `present` says are there, lowest bit first.
+/// The socket address of `RTA_IFA`. `present` lists the addresses that follow the header, lowest bit first.
 fn own_address(present: u32, mut addresses: &[u8]) -> Option<&[u8]> {
     if present & RTA_IFA == 0 {
         return None;
@@ -115,7 +115,7 @@ fn own_address(present: u32, mut addresses: &[u8]) -> Option<&[u8]> {
     addresses.get(..length)
 }
 
-/// The room that a socket address of this length takes: a multiple of a C `long`, and at least one.
+/// The room for a socket address of this length, in bytes: a multiple of a C `long`, and at least one.
 fn padded(length: usize) -> usize {
     length.max(1).next_multiple_of(size_of::<usize>())
 }
@@ -136,7 +136,7 @@ mod tests {
         SockaddrIn::new(address, 0).as_bytes().to_owned()
     }
 
-    /// A message of this type with these socket addresses, each filled up as the kernel does.
+    /// A message of this type with these socket addresses, each padded as the kernel does.
     fn message(message_type: u8, present: u32, addresses: &[Vec<u8>]) -> Vec<u8> {
         let mut body = Vec::new();
         for address in addresses {
@@ -199,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_comes_out_as_it_went_in(
+        fn an_address_is_decoded_as_it_was_encoded(
             address: u32,
             lengths in prop::collection::vec(0..60_u8, 5),
             present in 0..0x20_u32,
@@ -213,7 +213,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_upset_the_decoder(
+        fn no_bytes_make_the_decoder_panic(
             noise in prop::collection::vec(any::<u8>(), 0..99),
             present: u32,
             kept in 0..60_usize,

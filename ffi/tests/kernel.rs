@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::MutexGuard;
 
+use ffi::echo::EchoMark;
 use ffi::errno::Errno;
 use ffi::freebsd::FreeBsd;
 use ffi::kernel::{self, Ends, Kernel, Netgraph};
@@ -53,7 +54,7 @@ impl Interface {
     /// With an iface node on the hook of a control socket, and a ksocket on that.
     fn ng(netgraph: &mut dyn Netgraph) -> Self {
         netgraph.send(&Message::MakeIface).expect("an iface node");
-        let answer = netgraph.send(&Message::GetInterfaceName).expect("its name");
+        let answer = netgraph.send(&Message::GetInterfaceName(IfaceNode::OnHook)).expect("its name");
         let interface = Self(interface_name(&answer).expect("a name"));
         netgraph.send(&Message::MakeKsocket(IfaceNode::OnHook)).expect("a ksocket");
         interface
@@ -103,6 +104,12 @@ impl Drop for Alias {
 fn is_jailed() -> bool {
     let sysctl = Command::new("sysctl").args(["-n", "security.jail.jailed"]).output().expect("sysctl(8)");
     sysctl.stdout.starts_with(b"1")
+}
+
+/// Sends an echo request to all nodes at the other end of a tunnel.
+fn ping_all_nodes(kernel: &mut FreeBsd, interface: &InterfaceName) -> kernel::Result<()> {
+    let mark = EchoMark { identifier: 1, token: *b"a token!" };
+    kernel.open_echo(mark)?.send(interface, None, 1, 0)
 }
 
 /// The socket for requests about interfaces.
@@ -294,7 +301,7 @@ fn ipv6_in_udp_comes_out_at_the_far_end() {
     let (far_end, remote) = far_end();
     let local = SocketAddrV4::new(LOOPBACK, free_port());
     let ng = udp_tunnel(&mut kernel, local, remote);
-    wait_until("the link-local address to be checked", || kernel.send_keepalive(&ng).ok());
+    wait_until("the link-local address to be checked", || ping_all_nodes(&mut kernel, &ng).ok());
     assert_eq!(packet_for(&far_end, ALL_NODES).1, local.into());
 
     assert_eq!(errno(kernel.destroy_gif(&ng)), Errno::EINVAL, "an interface of a node goes with the node");
@@ -348,28 +355,6 @@ fn a_ksocket_is_bound_to_an_address_of_this_host_that_is_free() {
     }
 }
 
-#[test]
-fn a_ksocket_that_is_connected_again_loses_its_address() {
-    let Some((mut kernel, _turn)) = kernel() else { return };
-    let alias = Alias::new();
-    let (first, second) = (far_end().1, far_end().1);
-    let ng = Interface::ng(&mut *kernel.open_netgraph().expect("a control socket"));
-    let connect = |remote| send(&Message::Connect(ng.node(), remote)).map(drop).map_err(|error| error.errno);
-    let port = free_port();
-    let at = |address| Ok(SocketAddrV4::new(address, port));
-    let unconnected = Err(Errno::ENOTCONN);
-
-    assert_eq!(ends(&ng), [Ok(SocketAddrV4::new(ANY, 0)), unconnected]);
-    send(&Message::Bind(ng.node(), SocketAddrV4::new(alias.0, port))).expect("an address of this host");
-    assert_eq!(ends(&ng), [at(alias.0), unconnected]);
-    assert_eq!(connect(first), Ok(()));
-    assert_eq!(ends(&ng), [at(alias.0), Ok(first)]);
-    assert_eq!(connect(second), Ok(()));
-    assert_eq!(ends(&ng), [at(LOOPBACK), Ok(second)], "it sends from the route's address");
-    assert_eq!(connect(SocketAddrV4::new(LOOPBACK, 0)), Err(Errno::EADDRNOTAVAIL));
-    assert_eq!(ends(&ng), [at(ANY), unconnected]);
-}
-
 /// A ksocket on its own goes at once, and its port with it, also with packets under way.
 #[test]
 fn a_ksocket_is_made_again_under_a_living_interface() {
@@ -379,7 +364,7 @@ fn a_ksocket_is_made_again_under_a_living_interface() {
     let port = free_port();
     let ng = udp_tunnel(&mut kernel, SocketAddrV4::new(LOOPBACK, port), remote);
     kernel.add_address(&ng, inner(7)).expect("an inner address");
-    wait_until("the link-local address to be checked", || kernel.send_keepalive(&ng).ok());
+    wait_until("the link-local address to be checked", || ping_all_nodes(&mut kernel, &ng).ok());
     let made = index(&ng);
     for turn in 0..50 {
         let local = SocketAddrV4::new([alias.0, LOOPBACK][turn % 2], port);
@@ -391,7 +376,7 @@ fn a_ksocket_is_made_again_under_a_living_interface() {
         send(&Message::Bind(ng.node(), local)).expect("the port is free");
         send(&Message::Connect(ng.node(), remote)).expect("a route");
         assert_eq!(ends(&ng), [Ok(local), Ok(remote)]);
-        kernel.send_keepalive(&ng).expect("the interface is as it was");
+        ping_all_nodes(&mut kernel, &ng).expect("the interface is as it was");
         wait_until("a packet from the new socket", || {
             (packet_for(&far_end, ALL_NODES).1 == local.into()).then_some(())
         });

@@ -1,8 +1,8 @@
-//! Whether the host was suspended: meanwhile the wall clock goes on, and the monotonic clock does not.
+//! Notices that the host was suspended: the wall clock continued, and the monotonic clock did not.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// How far the clocks may be apart. Less is for the wall clock being set right.
+/// How far the clocks may drift apart between two looks. Smaller differences are corrections of the wall clock.
 const TOLERANCE: Duration = Duration::from_secs(30);
 
 /// Both clocks at the last look.
@@ -16,7 +16,7 @@ impl Clocks {
         Self { wall, monotonic }
     }
 
-    /// Whether the clocks have gone apart since the last look.
+    /// Whether the clocks have drifted apart since the last look.
     pub(super) fn differ(&mut self, wall: SystemTime, monotonic: Instant) -> bool {
         let before = std::mem::replace(self, Self { wall, monotonic });
         let elapsed = monotonic.saturating_duration_since(before.monotonic);

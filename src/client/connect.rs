@@ -1,4 +1,4 @@
-//! From the server's name to a connection.
+//! Looks up the server and connects to it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,7 +13,7 @@ use super::{Active, CONNECT_TIMEOUT, Client, Connecting, Failure, Phase};
 use crate::protocol::Session;
 
 impl Client<'_> {
-    /// Looks up the server's name: again for each attempt, since the server may have moved.
+    /// Looks up the server's name. This is done for each attempt, since the server may have moved.
     pub(super) fn look_up(&mut self, now: Instant) -> Phase {
         match self.resolver.start(&self.plan.tunnel.server, now) {
             Ok(lookup) => Phase::Resolving(lookup),
@@ -33,7 +33,7 @@ impl Client<'_> {
         }
     }
 
-    /// Tries the next address. Without one, the attempt has failed as the last address did.
+    /// Tries the next address. If there are no more, the attempt fails with the error of the last one.
     pub(super) fn connect(
         &mut self,
         mut remaining: VecDeque<Ipv4Addr>,

@@ -27,7 +27,7 @@ impl Attempt {
         started.map_err(|errno| Failure::NoConnection { peer, source: errno.into() })
     }
 
-    /// To poll for writing.
+    /// The descriptor to poll for writing.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
@@ -73,7 +73,7 @@ pub(super) enum Received {
 }
 
 impl Connection {
-    /// To poll for reading.
+    /// The descriptor to poll for reading.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
@@ -93,7 +93,7 @@ impl Connection {
         }
     }
 
-    /// Sends a line. The kernel has room for many of ours; if it has none left, the server has long stopped reading.
+    /// Sends a line. The socket's buffer has room for many lines: it is full only if the server has stopped reading.
     pub(super) fn send(&mut self, line: &str) -> io::Result<()> {
         self.stream.write_all(line.as_bytes())
     }

@@ -1,4 +1,4 @@
-//! Why an attempt or a session failed, and what that means for the next attempt.
+//! Failures of an attempt or a session, and their severity.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -18,8 +18,8 @@ pub(crate) enum Failure {
     Closed(Stage),
     #[error("the connection to the server broke")]
     Broken(#[source] io::Error),
-    /// This host has lost the address of its end of the connection.
-    #[error("this host does not have the address {0} any more")]
+    /// This host has lost the connection's local address.
+    #[error("this host no longer has the address {0}")]
     AddressGone(Ipv4Addr),
     #[error("somebody else has removed the tunnel's interface")]
     InterfaceGone,
@@ -32,15 +32,14 @@ pub(crate) enum Failure {
     Tunnel(#[from] tunnel::Error),
 }
 
-/// What a failure means for the next attempt, with `-l`.
+/// How a failure affects the next attempt, with `-l`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Severity {
-    /// It may be gone at the next attempt.
+    /// The next attempt may succeed.
     Passing,
-    /// Unless someone changes something, trying again only annoys the server: final, unless a login has worked before.
-    /// Then the server has changed, and may change back.
+    /// The server will refuse until something is changed. This is final unless an earlier login succeeded.
     Refusal,
-    /// It will not go away.
+    /// Another attempt is useless.
     Final,
 }
 

@@ -1,4 +1,4 @@
-//! A session: what the socket gives it, and what it has the client do.
+//! The session phase: passes received bytes to the session, and performs the session's actions.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -88,7 +88,7 @@ impl Client<'_> {
         self.carry_out(active, actions, now)
     }
 
-    /// Sends `quit`, and lets the server close.
+    /// Sends `quit`, and waits for the server to close.
     pub(super) fn leave(&mut self, mut active: Active, next: Next, now: Instant) -> Phase {
         let sent = active.send(&ClientLine::Quit);
         let Active { connection, mut session, up, .. } = active;
@@ -100,7 +100,8 @@ impl Client<'_> {
         Phase::Leaving(Box::new(Leaving { connection, session, until: now + QUIT_TIMEOUT, next }))
     }
 
-    /// The server answers `quit` before its end of the tunnel is gone, and closes after: only that counts.
+    /// The server answers `quit` before it removes its end of the tunnel, and closes after that. So the answer is only
+    /// logged.
     fn await_close(&mut self, mut leaving: Box<Leaving>, now: Instant) -> Phase {
         let mut buffer = [0; 4096];
         match leaving.connection.receive(&mut buffer) {
@@ -117,7 +118,7 @@ impl Client<'_> {
         }
     }
 
-    /// The connection is of no use any more.
+    /// Ends a session whose connection can no longer be used.
     pub(super) fn end_session(&mut self, mut active: Active, failure: Failure, now: Instant) -> Phase {
         self.run_down(active.up.take(), now);
         self.connect(active.other_addresses(&failure), Some(failure), now)

@@ -1,4 +1,4 @@
-//! The line that SIGINFO asks for.
+//! The status line that SIGINFO requests.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::{Active, Client, Phase};
 use crate::tunnel::Carrier;
 
 impl Client<'_> {
-    /// State, since when, server, interface, both outer ends, inner addresses, round trip, number of logins.
+    /// The state and its start, server, interface, outer and inner addresses, round trip, and number of logins.
     pub(super) fn status(&self, phase: &Phase, now: Instant) -> String {
         let since = format_rfc3339_seconds(self.since);
         let mut line = format!("{} since {since}, server {}", phase.state(), self.plan.tunnel.server);

@@ -1,4 +1,4 @@
-//! What the loop decides, one step at a time: sockets are real, time is virtual.
+//! The loop's decisions, one step at a time, with real sockets and virtual time.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
@@ -36,7 +36,7 @@ fn plan(port: u16, reconnect: bool) -> Plan {
     Plan { tunnel: settings(), port, login: Rc::new(login), reconnect }
 }
 
-/// A client without a script. What it borrows is leaked.
+/// A client without a script. The values that it borrows are leaked.
 fn client(plan: Plan, kernel: Rehearsal, routes: Option<RouteSocket>) -> Client<'static> {
     let signals = Box::leak(Box::new(Signals::watch().expect("signals")));
     let tunnel = Tunnel::new(Box::leak(Box::new(kernel)), settings());
@@ -47,7 +47,7 @@ fn kernel() -> Rehearsal {
     Rehearsal::new(|_| {})
 }
 
-/// A server's socket, and its port.
+/// A server's socket and its port.
 fn listen() -> (TcpListener, u16) {
     let listener = TcpListener::bind((HERE, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -70,7 +70,7 @@ fn in_session(
     (client, phase, server)
 }
 
-/// Waits for the next event, and handles it.
+/// Waits for the next event and handles it.
 fn step(client: &mut Client, phase: Phase, now: Instant) -> Phase {
     let ready = client.wait(&phase).unwrap();
     client.handle(phase, &ready, now)
@@ -95,7 +95,7 @@ fn wait_from(phase: &Phase, now: Instant) -> Option<Duration> {
 /// On Linux, all of 127.0.0.0/8 is this host, and a connection to an address without a listener is refused.
 #[cfg(target_os = "linux")]
 #[test]
-fn all_addresses_of_the_server_are_tried_in_their_order() {
+fn all_addresses_of_the_server_are_tried_in_order() {
     let listener = TcpListener::bind("127.0.0.3:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"+OK\r\n"));
@@ -139,7 +139,7 @@ fn a_login_that_fails_at_one_address_of_the_server_is_tried_at_the_next_one() {
 }
 
 #[test]
-fn an_address_that_does_not_answer_is_given_up_for_the_next_one() {
+fn the_next_address_is_tried_if_one_does_not_answer() {
     let (listener, port) = listen();
     let mut client = client(plan(port, false), kernel(), None);
     let mut now = Instant::now();
@@ -164,7 +164,7 @@ fn a_server_that_never_greets_is_left_after_thirty_seconds() {
 }
 
 #[test]
-fn a_refusal_is_reported_once_the_server_has_closed_however_it_does() {
+fn a_refusal_is_reported_when_the_server_closes_in_any_way() {
     type End = fn(TcpStream);
     let ends: [End; 4] = [
         |mut server| server.write_all(b"+OK see you soon.\r\n").unwrap(),
@@ -187,7 +187,7 @@ fn a_refusal_is_reported_once_the_server_has_closed_however_it_does() {
 }
 
 #[test]
-fn the_server_has_two_seconds_to_close_after_quit_whatever_it_answers() {
+fn the_server_has_two_seconds_to_close_after_quit_even_if_it_answers() {
     for (next, after) in [
         (Next::LogIn, None),
         (Next::Stop, Some(Exit::Ok)),
@@ -208,7 +208,7 @@ fn the_server_has_two_seconds_to_close_after_quit_whatever_it_answers() {
 }
 
 #[test]
-fn a_signal_in_the_farewell_decides_what_follows_but_a_stop_stays_one() {
+fn a_signal_while_leaving_changes_the_next_step_but_does_not_undo_a_stop() {
     let now = Instant::now();
     let (mut client, phase, server) = in_session(true, kernel(), None, now);
     let phase = client.log_in_again(phase, now);
@@ -501,7 +501,7 @@ fn a_tunnel_that_never_answers_is_kept() {
 }
 
 #[test]
-fn once_a_tunnel_has_held_for_a_minute_the_next_wait_is_a_short_one() {
+fn after_a_tunnel_was_up_for_a_minute_the_next_wait_is_short() {
     for (held, short) in [(just_before(HELD), false), (HELD, true)] {
         let since = Instant::now();
         let (mut client, phase, _server) = tunneled(&kernel(), since);

@@ -1,4 +1,4 @@
-//! The one place where the program waits.
+//! The only place where the program waits.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ impl Client<'_> {
                 return Err(errno);
             }
         }
-        // An error or a hang-up counts as ready too: the reader will find out.
+        // An error or a hang-up also counts as ready: the next read returns it.
         let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
         Ok(sources.into_iter().zip(&fds).filter(|(_, fd)| ready(fd)).map(|(source, _)| source).collect())
     }
@@ -61,7 +61,7 @@ fn readable(source: Source, fd: BorrowedFd<'_>) -> (Source, PollFd<'_>) {
     (source, PollFd::new(fd, PollFlags::POLLIN))
 }
 
-/// The time until an instant, rounded up: a loop that wakes early finds nothing to do, and spins.
+/// The time until an instant, rounded up: a loop that wakes up early would spin.
 fn time_until(instant: Instant) -> PollTimeout {
     let left = instant.saturating_duration_since(Instant::now());
     let milliseconds = left.saturating_add(Duration::from_nanos(999_999)).as_millis();

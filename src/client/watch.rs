@@ -20,7 +20,7 @@ use crate::tunnel::Carrier;
 /// How long after a routing message the kernel is asked. A DHCP client that starts again removes an address only to set
 /// it again.
 pub(super) const ADDRESS_GRACE: Duration = Duration::from_secs(2);
-/// The time between two attempts that new addresses of this host begin.
+/// The shortest time between two attempts that new addresses of this host begin.
 const ADDRESS_INTERVAL: Duration = Duration::from_secs(30);
 /// The time between two echo requests that keep a NAT's mapping open. Many NATs forget a UDP mapping after 30 s; one
 /// that is forgotten cuts the tunnel off until the next packet from this side. Two thirds of that leave room for a late
@@ -50,8 +50,8 @@ impl Client<'_> {
         }
     }
 
-    /// This host has a new address, which may be the one that an attempt lacked. It begins an attempt, but only one in
-    /// [`ADDRESS_INTERVAL`]: a script may add many addresses.
+    /// Begins an attempt early, since this host has a new address, which may be the one that it lacked; but at most once
+    /// in [`ADDRESS_INTERVAL`], since a script may add many addresses.
     fn hurry(&mut self, phase: Phase, now: Instant) -> Phase {
         let allowed = self.hurried.map_or(now, |last| now.max(last + ADDRESS_INTERVAL));
         match phase {

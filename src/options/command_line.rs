@@ -1,4 +1,4 @@
-//! The command line as it was typed: every option of dtcpclient(8), its default and its range.
+//! The command line as typed: each option of dtcpclient(8) with its default and range.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -9,9 +9,9 @@ use clap::{Parser, ValueEnum};
 use crate::exit::Exit;
 use crate::protocol::TunnelType;
 
-/// The longest user name that is accepted, in bytes: it has to fit into a line of the protocol.
+/// The maximum length of a user name, in bytes: it must fit into a line of the protocol.
 const LONGEST_USER: usize = 128;
-/// The longest server name that DNS allows, in bytes.
+/// The maximum length of a server name, in bytes, as in DNS.
 const LONGEST_SERVER: usize = 253;
 
 /// Log in to a DTCP broker and keep an IPv6 tunnel to it.
@@ -22,23 +22,23 @@ pub struct CommandLine {
     #[arg(short = 'b', long, value_name = "PORT", default_value = "4028", value_parser = port)]
     pub(super) udp_port: u16,
 
-    /// UDP port that a NAT forwards to this host, announced to the server instead of -b, with -U
+    /// UDP port that a NAT forwards to this host, sent to the server instead of -b, with -U
     #[arg(short = 'B', long, value_name = "PORT", value_parser = port)]
     pub(super) nat_port: Option<u16>,
 
-    /// Log each line of the protocol
+    /// Log each line of the protocol; the response is masked
     #[arg(short = 'd', long)]
     pub(super) debug: bool,
 
-    /// Become a daemon: detach, write the pid file, log to syslog
+    /// Detach, write the pid file, log to syslogd(8)
     #[arg(short = 'D', long)]
     pub(super) daemon: bool,
 
-    /// Pid file; without -D one is written only if this is given [default: /var/run/dtcpclient.pid]
+    /// Pid file; without -D, one is written only if this option is given [default: /var/run/dtcpclient.pid]
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(super) pid_file: Option<PathBuf>,
 
-    /// Connect again whenever the connection is closed, instead of exiting
+    /// Reconnect when the connection fails or is closed, instead of exiting
     #[arg(short = 'l', long)]
     pub(super) reconnect: bool,
 
@@ -54,7 +54,7 @@ pub struct CommandLine {
     #[arg(short = 'p', long, default_value = "20200", value_parser = port)]
     pub(super) port: u16,
 
-    /// Program to run when the tunnel comes up and goes down [default: /usr/local/etc/dtcpclient.script]
+    /// Script to run when the tunnel comes up and goes down [default: /usr/local/etc/dtcpclient.script]
     #[arg(short = 's', long, value_name = "FILE")]
     pub(super) script: Option<PathBuf>,
 
@@ -70,11 +70,11 @@ pub struct CommandLine {
     #[arg(short = 'U', long)]
     pub(super) udp: bool,
 
-    /// File of passwords, lines of server:user:password [default: /usr/local/etc/dtcpclient.auth]
+    /// File with passwords, in lines of server:user:password [default: /usr/local/etc/dtcpclient.auth]
     #[arg(long, value_name = "FILE")]
     pub(super) auth_file: Option<PathBuf>,
 
-    /// Touch nothing: log in for real, but print what would be done to the kernel
+    /// Log in, but only print what would be done
     #[arg(long)]
     pub(super) rehearse: bool,
 
@@ -111,15 +111,15 @@ pub(super) fn user_name(word: &str) -> Result<String, String> {
 }
 
 fn server_name(word: &str) -> Result<String, String> {
-    name("a server's name", word, LONGEST_SERVER)
+    name("a server name", word, LONGEST_SERVER)
 }
 
 fn name(what: &str, word: &str, longest: usize) -> Result<String, String> {
     if !(1..=longest).contains(&word.len()) {
-        return Err(format!("{what} has 1 to {longest} bytes"));
+        return Err(format!("{what} must have 1 to {longest} bytes"));
     }
     if word.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(format!("{what} has no white space or control characters"));
+        return Err(format!("{what} must not contain white space or control characters"));
     }
     Ok(word.to_owned())
 }

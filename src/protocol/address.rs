@@ -1,4 +1,4 @@
-//! Addresses that the server names, checked before anyone uses them.
+//! Checks addresses and prefixes from the server before they are used.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -12,7 +12,7 @@ pub(crate) fn is_outer(address: Ipv4Addr, on_loopback: bool) -> bool {
     !(this_network || address.is_multicast() || reserved || (address.is_loopback() && !on_loopback))
 }
 
-/// Whether `address` can be an inner end of a tunnel: IPv6 unicast that packets can be sent to from elsewhere.
+/// Whether `address` can be an inner end of a tunnel: IPv6 unicast with more than link-local scope.
 pub(crate) fn is_inner(address: Ipv6Addr) -> bool {
     !(address.is_unspecified()
         || address.is_loopback()
@@ -28,7 +28,7 @@ pub struct Prefix {
     length: u8,
 }
 
-/// A word that is not a prefix for a network.
+/// A word that is not the prefix of a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an IPv6 unicast prefix with a length of 1 to 128")]
 pub struct BadPrefix;
@@ -58,7 +58,7 @@ impl FromStr for Prefix {
     }
 }
 
-/// In canonical form, as RFC 5952 has it.
+/// In canonical form (RFC 5952).
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.network, self.length)
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_not_a_prefix_for_a_network_is_refused() {
+    fn a_word_that_is_not_the_prefix_of_a_network_is_refused() {
         let lengths = ["2001:db8::/0", "2001:db8::/129", "2001:db8::/+4", "2001:db8::/", "/48"];
         for bad in lengths.into_iter().chain(["ff00::/8", "::/1", "192.0.2.0/24"]) {
             assert_eq!(bad.parse::<Prefix>(), Err(BadPrefix), "{bad}");
@@ -110,7 +110,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_is_read_back(bits in any::<u128>(), length in 1u8..=128) {
+        fn a_printed_prefix_is_parsed_to_the_same_value(bits in any::<u128>(), length in 1u8..=128) {
             if let Ok(prefix) = Prefix::new(Ipv6Addr::from_bits(bits), length) {
                 prop_assert_eq!(prefix.to_string().parse(), Ok(prefix));
             }

@@ -4,38 +4,38 @@ use std::fmt;
 
 use md5::{Digest, Md5};
 
-/// The word that the server greets with. Opaque: KAME sends 32 upper-case hexadecimal digits, Feel6 lower-case ones.
+/// The second word of the greeting, used as it is: KAME's server sends 32 upper-case hexadecimal digits, Feel6's
+/// lower-case ones (confirmed).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge(String);
 
 impl Challenge {
-    /// Takes a word of the greeting as the challenge.
     pub(crate) fn new(word: &str) -> Self {
         Self(word.to_owned())
     }
 
-    /// The response: MD5 over user, challenge and password, as 32 upper-case hexadecimal digits (KAME's server
-    /// compares them exactly).
+    /// The response: MD5 of user, challenge and password, as 32 upper-case hexadecimal digits. KAME's server compares
+    /// them exactly (confirmed).
     pub(crate) fn response(&self, user: &str, password: &[u8]) -> Response {
         let digest = Md5::new().chain_update(user).chain_update(&self.0).chain_update(password).finalize();
         Response(digest.iter().map(|byte| format!("{byte:02X}")).collect())
     }
 }
 
-/// Replaces a response in a log.
+/// Shown in the log in place of a response.
 pub(crate) const MASK: &str = "********";
 
-/// The answer to a challenge. It must not be logged: with the challenge, it lets anyone guess at the password.
+/// The answer to a challenge. It must not be logged: with the challenge, it allows the password to be guessed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response(String);
 
 impl Response {
-    /// The digits, for the wire alone.
+    /// The digits, to be sent but not logged.
     pub(crate) fn digits(&self) -> &str {
         &self.0
     }
 
-    /// The text with the digits masked.
+    /// Masks the digits in a text.
     pub(crate) fn mask(&self, text: &str) -> String {
         text.replace(&self.0, MASK)
     }

@@ -3,13 +3,13 @@
 use super::TunnelType;
 use super::challenge::{MASK, Response};
 
-/// What `tunnel` announces of the client's UDP port. That it is announced is confirmed; the words are ours: `udp PORT`,
-/// or `udp` alone if the server is to answer to the address from which our packets come.
+/// The client's UDP port, as announced in `tunnel`. That it is announced is confirmed; the words are this project's
+/// decision: `udp PORT`, or `udp` alone if the server should use the source of the packets that it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announcement {
     /// This port.
     Port(u16),
-    /// None: a NAT will choose it.
+    /// Unknown: a NAT will choose it.
     Unknown,
 }
 
@@ -34,13 +34,13 @@ pub enum ClientLine {
 }
 
 impl ClientLine {
-    /// The line with its CR LF, for the wire.
+    /// The line with its CR LF, to be sent.
     pub fn line(&self) -> String {
         let response = if let Self::Tunnel { response, .. } = self { response.digits() } else { "" };
         self.spell(response) + "\r\n"
     }
 
-    /// The line for a log: without its end, and with the response masked.
+    /// The line for the log, without its end and with the response masked.
     pub fn masked(&self) -> String {
         self.spell(MASK)
     }

@@ -1,4 +1,4 @@
-//! The stream of bytes, cut into lines.
+//! Splits the received bytes into lines.
 
 /// Why the bytes are not a line of text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,22 +11,21 @@ pub enum LineError {
     NotText,
 }
 
-/// Collects the bytes of a stream and cuts them into lines.
+/// Collects bytes and splits them into lines.
 #[derive(Debug, Default)]
 pub(crate) struct LineBuffer {
     pending: Vec<u8>,
 }
 
 impl LineBuffer {
-    /// The longest line that is accepted, in bytes, without its end (our decision; KAME's lines are far shorter).
+    /// The maximum length of a line, in bytes, without its end (this project's decision; KAME's lines are far shorter).
     pub(crate) const LONGEST: usize = 1024;
 
-    /// Takes what has been received.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
     }
 
-    /// The next whole line without its CR LF or LF. After an error the stream is of no use.
+    /// Returns the next complete line without its CR LF or LF. After an error, the rest of the stream cannot be used.
     pub(crate) fn next_line(&mut self) -> Option<Result<String, LineError>> {
         let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') else {
             return (without_cr(&self.pending).len() > Self::LONGEST).then_some(Err(LineError::TooLong));
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_ends_with_cr_lf_or_lf_wherever_the_packets_are_cut() {
+    fn a_line_ends_with_cr_lf_or_lf_however_the_stream_is_split() {
         let expected = [Ok("+OK one".to_owned()), Ok(String::new()), Ok("two".to_owned())];
         assert_eq!(lines_of(&[b"+OK one\r\n\ntwo\r\nrest"]), expected);
         assert_eq!(lines_of(&[b"+OK", b" one\r", b"\n\n", b"tw", b"o\r\n"]), expected);
@@ -95,7 +94,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn how_the_stream_is_cut_makes_no_difference(bytes in any::<Vec<u8>>(), cut in any::<prop::sample::Index>()) {
+        fn lines_do_not_depend_on_how_the_stream_is_split(bytes in any::<Vec<u8>>(), cut in any::<prop::sample::Index>()) {
             let (head, tail) = bytes.split_at(cut.index(bytes.len() + 1));
             prop_assert_eq!(lines_of(&[head, tail]), lines_of(&[&bytes]));
         }

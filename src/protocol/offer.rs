@@ -1,8 +1,8 @@
-//! The words of a granted tunnel, read by their form.
+//! The server's offer: the words of a granted tunnel.
 //!
-//! The order in which a numbered network comes is inferred, and servers differ in what they add, so each word is known
-//! by what it looks like: an IPv6 address (the first is the client's, the second the server's), an IPv6 prefix, or a
-//! bare number, which is the server's UDP port. Anything else is ignored and logged.
+//! The order of the words of a numbered network is inferred, and servers add different words, so each word is
+//! recognized by its form: an IPv6 address (the first is the client's, the second the server's), an IPv6 prefix, or a
+//! decimal number, which is the server's UDP port. Other words are ignored and logged (this project's decision).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -12,10 +12,10 @@ use super::TunnelType;
 use super::address::{Prefix, is_inner, is_outer};
 use super::text::clean;
 
-/// The port of a server that names none (confirmed as both sides' default).
+/// The server's UDP port if the offer has none (confirmed as the default of both sides).
 pub const DEFAULT_UDP_PORT: u16 = 4028;
 
-/// What the server grants.
+/// A tunnel that the server grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// The client's IPv4 address as the server sees it.
@@ -30,7 +30,7 @@ pub struct Offer {
     pub udp_port: Option<u16>,
 }
 
-/// The request that an offer answers, and the connection that it was sent on.
+/// The request for an offer, and the connection on which it was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
     /// The type of tunnel.
@@ -45,7 +45,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OfferError {
     /// Fewer than two words.
-    #[error("it does not name the two IPv4 addresses of the tunnel")]
+    #[error("it does not contain the two IPv4 addresses of the tunnel")]
     NoOuterAddresses,
     /// ME or HER cannot be an end of a tunnel.
     #[error("\"{0}\", an end of the tunnel, is not a unicast IPv4 address")]
@@ -66,7 +66,7 @@ pub enum OfferError {
     #[error("\"{0}\" is not a UDP port from 1 to 65535")]
     BadPort(String),
     /// A `host` tunnel without both addresses.
-    #[error("a tunnel of type host without both inner addresses")]
+    #[error("it does not contain the two inner addresses of a tunnel of type host")]
     NoInnerAddresses,
 }
 
@@ -80,10 +80,10 @@ struct Words<'a> {
 }
 
 impl Offer {
-    /// Reads the words after `+OK`. Returns the offer, and the words that were ignored, cleaned.
+    /// Decodes the words after `+OK`. Returns the offer and the words that were ignored, cleaned.
     pub fn read(words: &[String], request: Request) -> Result<(Self, Vec<String>), OfferError> {
         let [me, her, rest @ ..] = words else { return Err(OfferError::NoOuterAddresses) };
-        let (her, port_of_her) = match her.split_once(':') {
+        let (her, her_port) = match her.split_once(':') {
             Some((her, port)) if request.udp => (her, Some(port)),
             _ => (her.as_str(), None),
         };
@@ -91,7 +91,7 @@ impl Offer {
         if [me, request.local].contains(&her) && !her.is_loopback() {
             return Err(OfferError::OwnAddress(her));
         }
-        let mut words = Words { port: port_of_her, ..Words::default() };
+        let mut words = Words { port: her_port, ..Words::default() };
         for word in rest {
             words.sort(word, request)?;
         }
@@ -121,7 +121,7 @@ impl<'a> Words<'a> {
                 self.addresses.push((word, address));
                 return Ok(());
             }
-        } else if has_the_form_of_a_prefix(word) && network && self.prefix.is_none() {
+        } else if looks_like_a_prefix(word) && network && self.prefix.is_none() {
             self.prefix = Some(word.parse().map_err(|_| OfferError::BadPrefix(clean(word)))?);
             return Ok(());
         } else if is_number(word) && request.udp && self.port.is_none() {
@@ -137,7 +137,7 @@ impl<'a> Words<'a> {
             [(_, me6), (_, her6), ..] if me6 == her6 => Err(OfferError::SameInnerAddress(me6)),
             [(_, me6), (_, her6), ..] => Ok(Some(Ends { local: me6, remote: her6 })),
             _ if tunnel_type == TunnelType::Host => Err(OfferError::NoInnerAddresses),
-            // One address alone may be either end's.
+            // A single address could belong to either end.
             _ => {
                 self.ignored.extend(self.addresses.iter().map(|(word, _)| *word));
                 Ok(None)
@@ -154,7 +154,7 @@ impl<'a> Words<'a> {
     }
 }
 
-fn has_the_form_of_a_prefix(word: &str) -> bool {
+fn looks_like_a_prefix(word: &str) -> bool {
     word.split_once('/').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
 }
 
@@ -181,7 +181,7 @@ mod tests {
         Offer::read(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), request)
     }
 
-    /// An offer as text: ME, HER, inner addresses, prefix, port.
+    /// An offer as text: ME, HER, inner addresses, prefix and port.
     fn shown(offer: &Offer) -> String {
         let inner = offer.inner.map_or_else(String::new, |inner| format!(" {inner}"));
         let prefix = offer.prefix.map_or_else(String::new, |prefix| format!(" {prefix}"));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn each_word_is_known_by_its_form() {
+    fn each_word_is_recognized_by_its_form() {
         for (request, words, expected, ignored) in [
             (TUNNEL_ONLY, "", "", &[][..]),
             (HOST, " 2001:db8::0006 2001:db8::0005", " 2001:db8::6 to 2001:db8::5", &[]),

@@ -9,13 +9,13 @@ pub(crate) enum Reply<'a> {
     Error(&'a str),
 }
 
-/// A line that is neither, cleaned.
+/// A line that is not a reply, cleaned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a DTCP reply")]
 pub struct NotAReply(pub String);
 
 impl<'a> Reply<'a> {
-    /// Reads a line, which comes without its end.
+    /// Decodes a line, given without its end.
     pub(crate) fn read(line: &'a str) -> Option<Self> {
         let line = line.trim();
         let (word, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -33,7 +33,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_first_word_tells_replies_from_other_lines() {
+    fn replies_are_recognized_by_their_first_word() {
         for (line, expected) in [
             ("+OK", Some(Reply::Ok(""))),
             (" +OK hi, happy to hear from you", Some(Reply::Ok("hi, happy to hear from you"))),

@@ -1,8 +1,7 @@
 //! One session with the server, from the established connection until one side leaves.
 //!
-//! Bytes and instants go in; [`Action`]s come out, to be carried out in their order. The clock is the caller's: only
-//! differences of instants matter, and they never go back. That the connection is closed or broken is for the caller
-//! to see, who then drops the session.
+//! Bytes and instants go in; [`Action`]s come out, to be performed in order. The instants are the caller's, and never
+//! go back. If the connection is closed or fails, the caller drops the session.
 
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -18,17 +17,17 @@ use super::reply::{NotAReply, Reply};
 use super::text::clean;
 use super::{Announcement, ClientLine, TunnelType};
 
-/// How long the server may take to greet.
+/// How long the server may take to send its greeting (this project's decision, as the next one).
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to answer `tunnel`.
 pub const OFFER_TIMEOUT: Duration = Duration::from_mins(1);
-/// The time between two pings, and how long the answer to one may take. The interval is confirmed: KAME's server hangs
-/// up after 300 s of silence.
+/// The time between two pings, and the time limit for an answer. The interval is confirmed: KAME's server closes the
+/// connection after 300 s of silence.
 pub const PING_INTERVAL: Duration = Duration::from_mins(1);
-/// How many lines the server may send between two pings, and before the first. A server that answers sends two.
+/// How many lines the server may send between two pings, and before the first. Two are enough.
 pub const MOST_LINES: u32 = 200;
 
-/// Who logs in, and for what.
+/// The account, and the tunnel to request.
 pub struct Login {
     /// The user's name at the server.
     pub user: String,
@@ -36,30 +35,30 @@ pub struct Login {
     pub password: Zeroizing<Vec<u8>>,
     /// The type of tunnel to request.
     pub tunnel_type: TunnelType,
-    /// What to announce of our UDP port; `None` for a gif tunnel.
+    /// The UDP port to announce; `None` for a gif tunnel.
     pub udp: Option<Announcement>,
-    /// Whether to compare our own address with the one that the server sees.
+    /// Whether to compare this host's address with the one that the server sees.
     pub nat_check: bool,
 }
 
-/// What the caller is to do.
+/// An action for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send this line.
     Send(ClientLine),
-    /// Make the tunnel, or change the existing one. If that works, call [`Session::tunnel_made`].
+    /// Make the tunnel, or change the existing one. On success, call [`Session::tunnel_made`].
     MakeTunnel(Offer),
     /// For the debug log, if there is one: a line that was received, masked and cleaned.
     Received(String),
     /// For the log: the words of an offer that were not recognized, cleaned.
     Ignored(String),
-    /// Send `quit` and leave. Only [`Action::Received`] comes after this.
+    /// Send `quit` and leave. Only [`Action::Received`] follows.
     Leave(Reason),
-    /// Close the connection: the server does not answer, or not in DTCP. Nothing comes after this.
+    /// Close the connection: the server does not answer, or does not speak DTCP. Nothing follows.
     Close(Reason),
 }
 
-/// Why a session is over, unless the caller ends it.
+/// Why a session has ended, unless the caller ended it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// No greeting in time.
@@ -71,7 +70,7 @@ pub enum Reason {
     /// No answer to `ping` in time.
     #[error("the server did not answer a ping within {} s", PING_INTERVAL.as_secs())]
     NoPong,
-    /// The greeting names no challenge.
+    /// The greeting has no second word.
     #[error("the server's greeting has no challenge")]
     NoChallenge,
     /// The server sent something other than a line of text.
@@ -80,7 +79,7 @@ pub enum Reason {
     /// The server sent a line that is not a reply.
     #[error("the server does not speak DTCP")]
     BadReply(#[from] NotAReply),
-    /// The server babbles.
+    /// The server floods the client.
     #[error("the server sent more than {MOST_LINES} lines between two pings")]
     TooManyLines,
     /// The offer cannot be used.
@@ -91,19 +90,19 @@ pub enum Reason {
     LoginRefused {
         /// The server's words.
         text: String,
-        /// Whether the request was for a UDP tunnel: a server without UDP tunnels refuses it in the same words.
+        /// Whether the request was for a UDP tunnel: a server that does not support them gives the same answer.
         udp: bool,
     },
-    /// The server does not have this type of tunnel.
+    /// The server does not support this tunnel type.
     #[error("tunnel refused (\"{0}\")")]
     UnsupportedTunnelType(String),
-    /// The server has no tunnel to give, for now.
-    #[error("the server has no tunnel free (\"{0}\")")]
+    /// All tunnels of the server are in use.
+    #[error("the server has no free tunnel (\"{0}\")")]
     NoTunnelFree(String),
-    /// An error at a time when none was expected, such as a server's own time-out.
+    /// An unexpected error, such as a time-out of the server's.
     #[error("the server reported an error (\"{0}\")")]
     ServerError(String),
-    /// The server sees another address than this host has.
+    /// The server sees an address that is not this host's.
     #[error("this host has the address {local}, but the server sees {seen}: there is a NAT in between")]
     BehindNat {
         /// This host's end of the connection.
@@ -113,20 +112,20 @@ pub enum Reason {
     },
 }
 
-/// The next thing to happen. The server has a time limit in the first two states and for each answer to a ping.
+/// The next event to expect: see the table in `docs/architecture.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     AwaitingGreeting,
     AwaitingOffer,
-    /// The caller makes the tunnel; lines wait until it has.
+    /// The caller makes the tunnel. Lines are kept until it has.
     MakingTunnel,
     Up,
-    /// `quit` is being said: lines are only logged.
+    /// The caller sends `quit`. Lines are only logged.
     Leaving,
     Closed,
 }
 
-/// How far a session has come.
+/// The stage that a session has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Stage {
     /// The server has not greeted.
@@ -145,13 +144,13 @@ pub struct Session {
     login: Rc<Login>,
     state: State,
     lines: LineBuffer,
-    /// How many lines have come since the last ping.
+    /// The number of lines since the last ping.
     line_count: u32,
-    /// Our end of the connection.
+    /// This host's end of the connection.
     local: Ipv4Addr,
-    /// Our answer to the challenge, which must not be logged.
+    /// The answer to the challenge, masked in lines of the server.
     response: Option<Response>,
-    /// When the present state has lasted too long; when up, when to ping.
+    /// The time limit of the current state; when up, the time of the next ping or the limit for its answer.
     deadline: Option<Instant>,
     /// When the ping that is not answered yet was sent.
     ping_sent: Option<Instant>,
@@ -161,7 +160,7 @@ pub struct Session {
 type Actions = Vec<Action>;
 
 impl Session {
-    /// A session over a new connection, whose end on this host is `local`.
+    /// Starts a session over a new connection with the local address `local`.
     pub fn new(login: Rc<Login>, local: Ipv4Addr, now: Instant) -> Self {
         Self {
             login,
@@ -176,7 +175,7 @@ impl Session {
         }
     }
 
-    /// Takes bytes from the server.
+    /// Handles bytes from the server.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Vec<Action> {
         let mut actions = Actions::new();
         if self.state != State::Closed {
@@ -186,12 +185,12 @@ impl Session {
         actions
     }
 
-    /// When [`Session::handle_timer`] is to be called.
+    /// When to call [`Session::handle_timer`].
     pub fn timer(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// The instant of the timer has come.
+    /// Handles the timer, which is due.
     pub fn handle_timer(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Actions::new();
         if self.deadline.is_some_and(|instant| instant <= now) {
@@ -200,7 +199,7 @@ impl Session {
         actions
     }
 
-    /// The tunnel is there. The first ping is sent at once: it shows that the server answers, and how far away it is.
+    /// Continues after the tunnel has been made. The first ping is sent at once, to measure the round trip.
     pub fn tunnel_made(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Actions::new();
         self.state = State::Up;
@@ -216,7 +215,7 @@ impl Session {
         }
     }
 
-    /// The caller says `quit`: nothing is sent or expected any more.
+    /// The caller sends `quit`: nothing else is sent or expected.
     pub fn leave(&mut self) {
         self.enter_untimed(State::Leaving);
     }
@@ -233,7 +232,7 @@ impl Session {
         }
     }
 
-    /// How far the session has come, unless it is being left.
+    /// The stage that the session has reached, unless it is being left.
     pub fn stage(&self) -> Stage {
         match self.state {
             State::AwaitingGreeting => Stage::Greeting,
@@ -242,7 +241,7 @@ impl Session {
         }
     }
 
-    /// The time between the last answered ping and its answer.
+    /// The time from the last answered ping to its answer.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
@@ -284,7 +283,7 @@ impl Session {
         clean(&self.mask(text))
     }
 
-    /// A server may quote our line.
+    /// Masks the response, since a server may quote the client's line.
     fn mask(&self, line: &str) -> String {
         self.response.as_ref().map_or_else(|| line.to_owned(), |response| response.mask(line))
     }
@@ -343,7 +342,7 @@ impl Session {
         Ok((offer, ignored))
     }
 
-    /// Words that are not known are no refusal: a server that is busy says so in its own.
+    /// Unknown words are not a refusal: a server that is busy has its own words for that.
     fn refusal(&self, text: String) -> Reason {
         let lowercase = text.to_lowercase();
         let says = |words| lowercase.contains(words);

@@ -1,9 +1,9 @@
-//! Text from the server, made fit for a log.
+//! Cleans text from the server for the log.
 
-/// The longest piece of the server's text that is logged, in characters.
+/// The maximum length of a text in the log, in characters.
 pub(crate) const LONGEST: usize = 200;
 
-/// Replaces characters that could disturb a terminal or forge a line of the log, and cuts a text that is too long.
+/// Replaces characters that could disturb a terminal or forge a line of the log, and truncates long text.
 pub(crate) fn clean(text: &str) -> String {
     let mut cleaned: String =
         text.chars().take(LONGEST).map(|c| if is_harmless(c) { c } else { '?' }).collect();
@@ -26,19 +26,19 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn escape_sequences_and_line_breaks_are_taken_out() {
+    fn escape_sequences_and_line_breaks_are_replaced() {
         assert_eq!(clean("hi\x1b[2J\r\nroot: \u{202e}x"), "hi?[2J??root: ?x");
     }
 
     #[test]
-    fn long_text_is_cut_and_says_so() {
+    fn long_text_is_truncated_and_marked() {
         assert_eq!(clean(&"a".repeat(201)), "a".repeat(200) + "...");
         assert_eq!(clean(&"ä".repeat(200)), "ä".repeat(200));
     }
 
     proptest! {
         #[test]
-        fn nothing_that_is_logged_has_a_control_character(text in any::<String>()) {
+        fn cleaned_text_has_no_control_characters(text in any::<String>()) {
             prop_assert!(!clean(&text).contains(char::is_control));
         }
     }

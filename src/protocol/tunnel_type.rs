@@ -1,11 +1,11 @@
-//! The three kinds of tunnel that a client can ask for.
+//! The tunnel types that a client can request.
 
 use std::fmt;
 
-/// What the client asks the server for.
+/// A tunnel type (confirmed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TunnelType {
-    /// A tunnel, and no addresses for it.
+    /// A tunnel without inner addresses.
     TunnelOnly,
     /// A tunnel with an inner address for each end.
     Host,
@@ -14,10 +14,10 @@ pub enum TunnelType {
 }
 
 impl TunnelType {
-    /// All of them.
+    /// All types.
     pub const ALL: [Self; 3] = [Self::TunnelOnly, Self::Host, Self::Network];
 
-    /// The word for it on the command line and on the wire.
+    /// Its name on the command line and in the protocol.
     pub const fn word(self) -> &'static str {
         match self {
             Self::TunnelOnly => "tunnelonly",

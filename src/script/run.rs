@@ -1,4 +1,4 @@
-//! One run of the script: a child process in a group of its own, and what it prints.
+//! A run of the script: a child process in its own process group, and its output.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,20 +15,20 @@ use nix::unistd::Pid;
 use super::{Event, PATH, Parameters};
 use crate::protocol::{self, clean};
 
-/// The longest line that is logged in one piece, in bytes. Longer ones come in pieces.
+/// The maximum length of a line in the log, in bytes. Longer lines are split.
 const LONGEST_LINE: usize = protocol::LONGEST;
 
-/// A running script. Dropped before it has ended, it is killed.
+/// A running script, which is killed on drop.
 pub(super) struct Run {
     child: Child,
     output: File,
-    /// The bytes that it printed after its last end of line.
+    /// The output after the last end of line.
     line: Vec<u8>,
     ended: bool,
 }
 
 impl Run {
-    /// Starts the script: directly, not through a shell, and with an environment of ours.
+    /// Starts the script directly, without a shell, and with only the documented environment.
     pub(super) fn start(program: &Path, event: Event, parameters: &Parameters) -> io::Result<Self> {
         let (output, input) = io::pipe()?;
         let mut command = Command::new(program);
@@ -47,19 +47,19 @@ impl Run {
             command.env("TZ", zone);
         }
         let child = command.spawn()?;
-        // The command holds the writing end of the pipe, which must be the child's alone.
+        // Close the command's copies of the writing end of the pipe, so that only the child has it.
         drop(command);
         let output = File::from(OwnedFd::from(output));
         fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok(Self { child, output, line: Vec::new(), ended: false })
     }
 
-    /// To poll for reading.
+    /// The descriptor to poll for reading.
     pub(super) fn output(&self) -> BorrowedFd<'_> {
         self.output.as_fd()
     }
 
-    /// Logs the output since the last call; `false` once no more can come.
+    /// Logs new output. Returns `false` at its end.
     pub(super) fn log_output(&mut self) -> bool {
         let mut buffer = [0; 4096];
         match self.output.read(&mut buffer) {
@@ -88,7 +88,7 @@ impl Run {
         self.line.clear();
     }
 
-    /// The status, once it has ended; then its last output is logged as well.
+    /// Returns the exit status once the script has ended, after logging the rest of its output.
     pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
         if status.is_some() && !self.ended {
@@ -98,10 +98,10 @@ impl Run {
         Ok(status)
     }
 
-    /// Reads the pipe until it is empty. A process that the script left running may hold it open; it is not waited for.
+    /// Reads the pipe until it is empty. A background process may keep it open, and is not waited for.
     fn drain(&mut self) {
         let mut remaining = Vec::new();
-        // The end of a pipe that is read without blocking is an error that says there is nothing now.
+        // An empty pipe that is still open gives EWOULDBLOCK.
         let _ = (&self.output).take(1 << 16).read_to_end(&mut remaining);
         self.take(&remaining);
         if !self.line.is_empty() {
@@ -109,10 +109,10 @@ impl Run {
         }
     }
 
-    /// Sends a signal to the script and to the processes of its group.
+    /// Sends a signal to the script's process group.
     pub(super) fn signal(&self, signal: Signal) {
         if let Ok(group) = i32::try_from(self.child.id()) {
-            // It may have ended meanwhile.
+            // It may have ended in the meantime.
             let _ = killpg(Pid::from_raw(group), signal);
         }
     }

@@ -1,4 +1,4 @@
-//! Runs of the script beside the client's loop, one after the other.
+//! Runs the script in the background, one run at a time.
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -12,23 +12,23 @@ use nix::sys::signal::Signal;
 use super::run::Run;
 use super::{Event, Parameters};
 
-/// Takes the words of a command line.
+/// Prints a command line, given as its words.
 pub type Printer = Box<dyn Fn(&[String])>;
 
 /// Whether the script is run.
 pub enum ScriptMode {
-    /// It is run.
+    /// The script is run.
     Run,
-    /// It is not: this gets the words of its command line instead.
+    /// Its command line is printed instead.
     Rehearse(Printer),
 }
 
 /// How long a run may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Until it is sent SIGTERM.
+    /// Until SIGTERM is sent.
     pub run: Duration,
-    /// From there until it is sent SIGKILL.
+    /// From then until SIGKILL is sent.
     pub grace: Duration,
 }
 
@@ -38,12 +38,12 @@ impl Default for Limits {
     }
 }
 
-// The script's shares of the five seconds of a shutdown, which src/client.rs gives out.
-/// How long an `up` that is under way may still take before it is sent SIGTERM. A `down` is the last run.
+// The script's part of the five seconds of a shutdown: see src/client.rs.
+/// When an `up` that is already running is sent SIGTERM, counted from the start of the shutdown. A `down` is the last run.
 const HURRIED_RUN: Duration = Duration::from_millis(1500);
-/// When the last run is sent SIGTERM, counted from the begin of the shutdown.
+/// When the last run is sent SIGTERM, counted in the same way.
 const HURRIED_END: Duration = Duration::from_millis(3500);
-/// How long after SIGTERM a run is sent SIGKILL.
+/// The time from SIGTERM to SIGKILL.
 const HURRIED_GRACE: Duration = Duration::from_millis(500);
 
 struct Running {
@@ -53,33 +53,33 @@ struct Running {
     deadline: Instant,
     /// Whether SIGTERM has been sent.
     terminated: bool,
-    /// Whether its output has come to an end.
+    /// Whether its output has ended.
     silent: bool,
 }
 
-/// Runs the script for each tunnel that comes up and goes down, in this order.
+/// Runs the script for each event, in order.
 pub struct Runner {
     program: Option<PathBuf>,
     mode: ScriptMode,
     limits: Limits,
-    /// Every run must have ended by then.
+    /// During a shutdown: when the last run is sent SIGTERM.
     end_by: Option<Instant>,
     waiting: VecDeque<(Event, Parameters)>,
     running: Option<Running>,
 }
 
 impl Runner {
-    /// Runs `program`, if there is one.
+    /// A runner of `program`. Without a program, nothing is run.
     pub fn new(program: Option<PathBuf>, mode: ScriptMode, limits: Limits) -> Self {
         Self { program, mode, limits, end_by: None, waiting: VecDeque::new(), running: None }
     }
 
-    /// Asks for a run, which starts when the ones before it have ended.
+    /// Queues a run, which starts when the earlier ones have ended.
     pub fn run(&mut self, event: Event, parameters: &Parameters, now: Instant) {
         if self.program.is_none() {
             return;
         }
-        // An `up` that has not started needs no `down`: so no more than two ever wait.
+        // An `up` that has not started needs no `down`. So at most two runs are queued.
         if event == Event::Down && self.waiting.back().is_some_and(|(waiting, _)| *waiting == Event::Up) {
             self.waiting.pop_back();
             return;
@@ -88,12 +88,12 @@ impl Runner {
         self.start_next(now);
     }
 
-    /// Whether nothing runs or waits to be run.
+    /// Whether no run is active or queued.
     pub fn is_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_empty()
     }
 
-    /// From here on, all runs must end within [four seconds](crate::client). A second call grants no more time.
+    /// Starts a shutdown: all runs must end within [four seconds](crate::client). A second call changes nothing.
     pub fn hurry(&mut self, now: Instant) {
         if self.end_by.is_some() {
             return;
@@ -106,19 +106,19 @@ impl Runner {
         }
     }
 
-    /// To poll for reading, while a script runs and may still print.
+    /// The descriptor to poll for reading, while there may be output.
     pub fn output(&self) -> Option<BorrowedFd<'_>> {
         self.running.as_ref().filter(|running| !running.silent).map(|running| running.run.output())
     }
 
-    /// The script has printed something.
+    /// Handles output of the script.
     pub fn handle_output(&mut self) {
         if let Some(running) = &mut self.running {
             running.silent = !running.run.log_output();
         }
     }
 
-    /// A child has ended: perhaps the script.
+    /// Handles SIGCHLD.
     pub fn handle_child(&mut self, now: Instant) {
         let Some(running) = &mut self.running else { return };
         match running.run.ended() {
@@ -130,20 +130,20 @@ impl Runner {
         self.start_next(now);
     }
 
-    /// When [`Runner::handle_timer`] is to be called.
+    /// When to call [`Runner::handle_timer`].
     pub fn timer(&self) -> Option<Instant> {
         self.running.as_ref().map(|running| running.deadline)
     }
 
-    /// Ends a script that has taken too long.
+    /// Sends a signal to a script that has taken too long.
     pub fn handle_timer(&mut self, now: Instant) {
         let Some(running) = self.running.as_mut().filter(|running| running.deadline <= now) else { return };
         let event = running.event.word();
         if running.terminated {
-            error!("the script did not end at SIGTERM: killing it ({event})");
+            error!("the script did not exit on SIGTERM: sending SIGKILL ({event})");
             running.run.signal(Signal::SIGKILL);
         } else {
-            warn!("the script takes too long: ending it ({event})");
+            warn!("the script takes too long: sending SIGTERM ({event})");
             running.run.signal(Signal::SIGTERM);
             running.terminated = true;
         }
@@ -152,7 +152,7 @@ impl Runner {
 
     fn start_next(&mut self, now: Instant) {
         while self.running.is_none() {
-            // In a hurry no `up` starts any more; the `down` that comes with the end of its session removes it.
+            // During a shutdown, no `up` is started; the `down` at the end of its session removes it from the queue.
             let next_is_up = self.waiting.front().is_some_and(|(event, _)| *event == Event::Up);
             if self.end_by.is_some() && next_is_up {
                 return;

@@ -1,4 +1,4 @@
-//! What can go wrong with a tunnel, in words that say what to do. The advice that names an option is the client's.
+//! Errors of a tunnel. Advice that names options is in `crate::advice`.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
@@ -9,7 +9,7 @@ use ffi::name::InterfaceName;
 
 use super::GROUP;
 
-/// A step of making, changing or removing a tunnel.
+/// A step of creating, changing or removing a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Learn when this process started.
@@ -40,7 +40,7 @@ impl fmt::Display for Step {
             Self::Identify => f.write_str("read when this process started"),
             Self::Create => f.write_str("make the tunnel interface"),
             Self::OpenNetgraph => f.write_str("open a netgraph socket"),
-            Self::MakeNode(module) => write!(f, "make a netgraph node ({module})"),
+            Self::MakeNode(module) => write!(f, "create a netgraph node ({module})"),
             Self::AskNode => f.write_str("query a netgraph node"),
             Self::RemoveKsocket => f.write_str("remove the old UDP socket"),
             Self::Bind(local) => write!(f, "bind to {local}"),
@@ -58,16 +58,14 @@ impl fmt::Display for Step {
     }
 }
 
-/// Why there is no tunnel.
+/// Why a tunnel cannot be created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// EPERM.
-    #[error("no permission to {0}{on}: run as root, and in a jail only with vnet", on = On(.1))]
+    #[error("no permission to {0}{on}: run as root; in a jail, vnet is required", on = On(.1))]
     NotPermitted(Step, Option<InterfaceName>),
     /// Netgraph in a jail that shares the host's network stack.
-    #[error(
-        "no netgraph in a jail without a network stack of its own: give the jail vnet, or run on the host"
-    )]
+    #[error("netgraph is not available in a jail without vnet: enable vnet for the jail, or run on the host")]
     JailWithoutNetwork,
     /// A module is missing, and a jail may not load it.
     #[error(
@@ -80,8 +78,8 @@ pub enum Error {
     /// The local UDP port is taken.
     #[error("UDP port {} is in use on {}", .0.port(), .0.ip())]
     PortInUse(SocketAddrV4),
-    /// The connection's own address is gone.
-    #[error("cannot bind the tunnel to {}, which is not an address of this host any more", .0.ip())]
+    /// The connection's local address is gone.
+    #[error("cannot bind the tunnel to {}, which is no longer an address of this host", .0.ip())]
     AddressGone(SocketAddrV4),
     /// Another gif has the same outer addresses.
     #[error("another gif has the outer addresses {1}, wanted for {0}: find it with ifconfig and destroy it")]
@@ -91,21 +89,21 @@ pub enum Error {
         "another interface has the inner address {1}, wanted for {0}: find it with ifconfig and remove it"
     )]
     InnerInUse(InterfaceName, Ipv6Addr),
-    /// There is no route to the server's end.
+    /// No route to the server's end.
     #[error("no route to {}, the far end of the tunnel: check this host's IPv4 routes", .0.ip())]
     NoRoute(SocketAddrV4),
-    /// Anything else.
+    /// Any other error.
     #[error("cannot {0}{on}{advice}", on = On(.1), advice = Advice(*.0, .1))]
     Refused(Step, Option<InterfaceName>, #[source] kernel::Error),
 }
 
 impl Error {
-    /// What it means that the kernel refused a step.
+    /// The error for a step that the kernel refused.
     pub(super) fn new(step: Step, interface: Option<&InterfaceName>, source: kernel::Error) -> Self {
         let interface = interface.cloned();
         match (step, source.errno, interface) {
             (Step::OpenNetgraph, Errno::EPROTONOSUPPORT, _) => Self::JailWithoutNetwork,
-            // The control socket is open, so it is the loading of the module that is not permitted.
+            // The control socket is open, so the module cannot be loaded.
             (Step::MakeNode(module), Errno::EPERM | Errno::ENOENT, _) => Self::module(module, source),
             (Step::Bind(local), Errno::EADDRINUSE, _) => Self::PortInUse(local),
             (Step::Bind(local), Errno::EADDRNOTAVAIL, _) => Self::AddressGone(local),
@@ -121,7 +119,7 @@ impl Error {
         }
     }
 
-    /// What it means that a module could not be loaded.
+    /// The error for a module that could not be loaded.
     pub(super) fn module(module: &'static str, source: kernel::Error) -> Self {
         match source.errno {
             Errno::EPERM => Self::ModuleForbidden(module),
@@ -138,7 +136,7 @@ impl fmt::Display for On<'_> {
     }
 }
 
-/// What to do about a step that failed for a reason that has no name here.
+/// Advice on [`Error::Refused`].
 struct Advice<'a>(Step, &'a Option<InterfaceName>);
 
 impl fmt::Display for Advice<'_> {

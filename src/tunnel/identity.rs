@@ -1,4 +1,4 @@
-//! How a process knows its own interface among others: by the description that it gave it.
+//! A process recognizes its interface by the description.
 
 use std::time::Duration;
 
@@ -47,10 +47,10 @@ impl Owner {
     }
 }
 
-/// The present name of the interface that was last called `was` and has the description `ours`: anyone may rename or
-/// destroy it. `None` if it is gone.
+/// The current name of the interface with the description `ours` and the last known name `was`: others may have renamed
+/// or destroyed it. `None` if it is gone.
 ///
-/// If the kernel cannot be asked, the interface is taken to have its name still.
+/// If the kernel refuses to answer, the name is assumed to be unchanged.
 pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &str) -> Option<InterfaceName> {
     let described = match kernel.description(was) {
         Ok(description) if description == ours => return Some(was.clone()),

@@ -14,7 +14,7 @@ use super::{GROUP, netgraph};
 pub(super) fn remove(kernel: &mut dyn Kernel) {
     let members = match kernel.group_members(GROUP) {
         Ok(members) => members,
-        Err(cause) => return warn!("cannot look for interfaces of earlier runs: {cause}"),
+        Err(cause) => return warn!("cannot look for interfaces of killed processes: {cause}"),
     };
     for interface in members {
         let Ok(description) = kernel.description(&interface) else { continue };
@@ -30,7 +30,7 @@ pub(super) fn remove(kernel: &mut dyn Kernel) {
     }
 }
 
-/// An ng interface refuses SIOCIFDESTROY with EINVAL: it goes with its node.
+/// An ng interface refuses SIOCIFDESTROY with EINVAL: it is removed with its node.
 fn remove_one(kernel: &mut dyn Kernel, interface: &InterfaceName) -> kernel::Result<()> {
     match kernel.destroy_gif(interface) {
         Err(cause) if cause.errno == Errno::EINVAL => {

@@ -1,21 +1,20 @@
-//! Kernel modules: a call that shows that one is missing is made again after it is loaded.
+//! Kernel modules are loaded when a call fails without them.
 
 use ffi::errno::Errno;
 use ffi::kernel::{self, Kernel};
 
 use super::error::{Error, Step};
 
-/// How it shows that a module is missing, and what to load then.
+/// The sign that a module is missing, and the modules to load.
 pub(super) struct ModuleProbe {
-    /// What a call fails with.
+    /// The errno of a call without the module.
     pub(super) sign: Errno,
-    /// The module.
     pub(super) module: &'static str,
-    /// Others that will be needed next. If one of them cannot be loaded, that is reported when it is needed.
+    /// Modules that will be needed next. If one cannot be loaded, this is reported when it is needed.
     pub(super) companions: &'static [&'static str],
 }
 
-/// Makes a call, and makes it again if a module was missing and has been loaded.
+/// Makes a call, and repeats it if a module was missing and has been loaded.
 pub(super) fn call<T>(
     kernel: &mut dyn Kernel,
     step: Step,

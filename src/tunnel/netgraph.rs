@@ -12,8 +12,9 @@ use super::allow;
 use super::error::{Error, Step};
 use super::modules::{self, ModuleProbe};
 
-/// A kernel without a control socket says EAFNOSUPPORT. The node types it loads by itself, but while it loads the
-/// second, the interface of the first exists and is down; and devd(8) turns IPv6 off on a new interface that is down.
+/// A kernel without `ng_socket` gives EAFNOSUPPORT. It would load the node types by itself, but while it loads the
+/// second, the interface of the first already exists and is down, and devd(8) disables IPv6 on a new interface that is
+/// down.
 const PROBE: ModuleProbe =
     ModuleProbe { sign: Errno::EAFNOSUPPORT, module: "ng_socket", companions: &["ng_iface", "ng_ksocket"] };
 
@@ -22,7 +23,7 @@ pub(super) fn open(kernel: &mut dyn Kernel) -> Result<Box<dyn Netgraph>, Error> 
     modules::call(kernel, Step::OpenNetgraph, &PROBE, |kernel| kernel.open_netgraph())
 }
 
-/// Makes an iface node and returns its interface.
+/// Creates an iface node and returns its interface.
 pub(super) fn make_iface(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error> {
     let mut netgraph = open(kernel)?;
     let failed = |step| move |cause| Error::new(step, None, cause);
@@ -30,16 +31,16 @@ pub(super) fn make_iface(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error
     ask(&mut *netgraph, &Message::GetInterfaceName(IfaceNode::OnHook), interface_name)
         .map_err(failed(Step::AskNode))
         .inspect_err(|_| {
-            // The node would outlive the socket. If this fails too, the kernel has refused two messages in a row, and
-            // the next start has no mark to find the node by.
+            // The node would outlive the socket. If this fails too, the next start cannot recognize the interface,
+            // which has no description yet.
             if let Err(cause) = netgraph.send(&Message::ShutDown(IfaceNode::OnHook)) {
-                error!("cannot remove the new netgraph node: {cause}: find it with `ngctl list`");
+                error!("cannot remove the new netgraph node: {cause}; find it with `ngctl list`");
             }
         })
 }
 
-/// Brings the ksocket of an iface node to these ends. One that has them already is left alone. Any other is made again:
-/// a ksocket that is connected again in place loses the address it is bound to, and sends from the route's.
+/// Gives the ksocket of an iface node these ends. A ksocket that has them already is not changed. Otherwise it is
+/// replaced: a ksocket that is connected again loses the address it is bound to, and sends from the route's.
 pub(super) fn connect(
     kernel: &mut dyn Kernel,
     interface: &InterfaceName,
@@ -61,7 +62,7 @@ pub(super) fn connect(
     send(Step::Connect(ends.remote), Message::Connect(node.clone(), ends.remote))
 }
 
-/// Shuts an iface node down, and with it the interface, the ksocket and its port.
+/// Shuts an iface node down, which removes the interface and the ksocket and frees its port.
 pub(super) fn shut_down(kernel: &mut dyn Kernel, node: IfaceNode) -> kernel::Result<()> {
     kernel.open_netgraph()?.send(&Message::ShutDown(node)).map(drop)
 }

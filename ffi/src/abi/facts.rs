@@ -1,8 +1,8 @@
-//! What FreeBSD's headers say of the structs and numbers of [`abi`](super).
+//! The values of the structs and numbers of [`abi`](super) in FreeBSD's headers.
 
-/// A value that FreeBSD's headers give, and what this crate has in its place.
+/// A value in FreeBSD's headers, and the value in this crate.
 ///
-/// A compiler that has the headers checks it: see `examples/abi-gate.rs`.
+/// `examples/abi-gate.rs` checks it against the headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fact {
     /// An expression in C, such as `sizeof(struct ifreq)`.
@@ -11,7 +11,7 @@ pub struct Fact {
     pub lp64: u64,
     /// Its value on i386, with pointers and a `time_t` of 32 bits.
     pub i386: u64,
-    /// What this crate has.
+    /// Its value in this crate.
     pub(super) ours: u64,
 }
 
@@ -26,7 +26,7 @@ impl Fact {
     }
 }
 
-/// Panics with the first expression that has another value here than in FreeBSD's headers.
+/// Panics with the first expression whose value differs.
 pub(super) const fn check(facts: &[Fact]) {
     let mut unchecked = facts;
     while let [fact, rest @ ..] = unchecked {
@@ -35,7 +35,7 @@ pub(super) const fn check(facts: &[Fact]) {
     }
 }
 
-/// All that this crate takes from FreeBSD's headers. A fact of a struct that has several forms is there more than once.
+/// All values that this crate takes from FreeBSD's headers. Those of a struct with several forms may be repeated.
 pub fn all() -> impl Iterator<Item = &'static Fact> {
     [super::structs::FACTS, super::numbers::FACTS, super::numbers::IOCTL_FACTS].into_iter().flatten()
 }

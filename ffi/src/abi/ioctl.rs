@@ -1,4 +1,4 @@
-//! Requests of ioctl(2): their numbers, and the arguments that go with them.
+//! Requests of ioctl(2): their numbers and arguments.
 
 use std::marker::PhantomData;
 
@@ -14,11 +14,11 @@ pub struct Ioctl<T> {
 }
 
 impl<T> Ioctl<T> {
-    /// The request whose number is the one of these that says the size of `T`.
+    /// The request with one of these numbers: the one that encodes the size of `T`.
     pub(super) const fn new(name: &'static str, numbers: [u32; 2]) -> Self {
         let [lp64, i386] = numbers;
         let number = if argument_size(lp64) == size_of::<T>() { lp64 } else { i386 };
-        assert!(argument_size(number) == size_of::<T>(), "the kernel would take another size");
+        assert!(argument_size(number) == size_of::<T>(), "the kernel would use another size");
         Self { name, number, argument: PhantomData }
     }
 
@@ -28,19 +28,19 @@ impl<T> Ioctl<T> {
     }
 }
 
-/// The size of the argument that a request's number says, in bytes.
+/// The size of the argument, in bytes, as encoded in a request's number.
 const fn argument_size(number: u32) -> usize {
     (number >> 16) as usize & 0x1fff
 }
 
-/// An ioctl(2), ready to be made, or as the kernel left it.
+/// A call of ioctl(2), before or after it is made.
 #[derive(Debug)]
 pub struct Call<T> {
-    /// What is asked of the kernel.
+    /// The request, which determines the type of the argument.
     pub request: Ioctl<T>,
-    /// With which argument.
+    /// Read by the kernel, which may then write its answer here.
     pub argument: T,
-    /// What the argument points to, if it has a pointer. The kernel reads from it or writes to it.
+    /// The memory that a pointer in the argument refers to. The kernel reads or writes it.
     pub buffer: Vec<u8>,
 }
 
@@ -53,8 +53,7 @@ impl<T> Call<T> {
 
 /// The argument of an ioctl(2), or a part of it.
 pub trait Argument: FromBytes + IntoBytes + Immutable {
-    /// Points all pointers in it to a buffer at this address, of this length in bytes. Just before a call, this takes
-    /// the place of whatever they held.
+    /// Sets all pointers in it to this address, and all lengths to this one, in bytes. This is done just before a call.
     fn point(&mut self, _address: usize, _length: usize) {}
 }
 
@@ -89,7 +88,7 @@ impl Argument for Pointer {
 pub struct Length<T>(T);
 
 impl<T: TryInto<usize>> Length<T> {
-    /// The length, which the kernel may have changed to the one that it needs.
+    /// The length, which the kernel may have changed to the required one.
     pub fn get(self) -> usize {
         self.0.try_into().unwrap_or(usize::MAX)
     }

@@ -69,7 +69,7 @@ numbers! {
 
 // NAME: argument = number | its number on i386;
 ioctls! {
-    /// Makes an interface; the kernel adds the unit number to the name.
+    /// Creates an interface. The kernel adds the unit number to the name.
     SIOCIFCREATE2: Ifreq = 0xc020_697c;
     SIOCIFDESTROY: Ifreq = 0x8020_6979;
     /// Sets the outer addresses of a tunnel.

@@ -1,4 +1,4 @@
-//! FreeBSD's structs, each in one form for every use of a union in it.
+//! FreeBSD's structs. A struct with a union has a form for each use of it.
 
 use std::mem::offset_of;
 
@@ -8,13 +8,13 @@ use super::facts::{Fact, check};
 use super::ioctl::{Argument, Length, Pointer};
 use super::numbers::{IFNAMSIZ, NG_CMDSTRSIZ, NG_HOOKSIZ, NG_TYPESIZ};
 
-/// The name of an interface as structs hold it, filled up with NULs.
+/// An interface's name, padded with NULs.
 pub type Ifname = [u8; IFNAMSIZ];
 
-/// `time_t`: 64 bits wide, except on i386.
+/// `time_t`, in seconds: 64 bits wide, except on i386.
 #[cfg(not(target_arch = "x86"))]
 pub type Time = i64;
-/// `time_t`: 32 bits wide on i386.
+/// `time_t`, in seconds: 32 bits wide on i386.
 #[cfg(target_arch = "x86")]
 pub type Time = i32;
 
@@ -47,7 +47,7 @@ structs! {
         sin6_scope_id: u32 => 24;
     }
 
-    /// A request about an interface (`net/if.h`) that needs its name, and may have more at `ifr_data`.
+    /// A request about an interface (`net/if.h`), with its name and optional data.
     Ifreq: "struct ifreq", size 32, align 8 | 4 {
         ifr_name: Ifname => 0;
         ifr_data: Pointer => 16;
@@ -62,14 +62,14 @@ structs! {
         rest: [u8; IFRU - INT];
     }
 
-    /// An `ifreq` with the interface's MTU.
+    /// An `ifreq` with the interface's MTU, in bytes.
     IfreqMtu: "struct ifreq", size 32, align 8 | 4 {
         ifr_name: Ifname => 0;
         ifr_mtu: i32 => 16;
         rest: [u8; IFRU - INT];
     }
 
-    /// An `ifreq` with a buffer of the caller's.
+    /// An `ifreq` with a buffer.
     IfreqBuffer: "struct ifreq", size 32, align 8 | 4 {
         ifr_name: Ifname => 0;
         length: Length<usize> => 16, "ifr_buffer.length";
@@ -86,8 +86,8 @@ structs! {
         ifra_vhid: i32 => 64;
     }
 
-    /// How long an IPv6 address lives (`netinet6/in6_var.h`): the kernel fills in the first two, in seconds since it
-    /// started; the others are seconds from now.
+    /// The lifetimes of an IPv6 address (`netinet6/in6_var.h`), in seconds. The kernel sets the first two, counted from
+    /// boot; the others are counted from now.
     In6Addrlifetime: "struct in6_addrlifetime", size 24 | 16, align 8 | 4 {
         ia6t_expire: Time => 0;
         ia6t_preferred: Time => 8 | 4;
@@ -149,8 +149,8 @@ structs! {
         ifgrq_member: Ifname => 0;
     }
 
-    /// The address of a netgraph node, as text with a NUL (`netgraph/ng_socket.h`). FreeBSD 13 has it 16 bytes long;
-    /// what counts for the kernel, in 13 and later, is `sg_len`.
+    /// The address of a netgraph node, as text with a NUL (`netgraph/ng_socket.h`). It is 16 bytes long on FreeBSD 13,
+    /// but the kernel of 13 and later uses `sg_len`.
     SockaddrNg: "struct sockaddr_ng", size 34, align 1 {
         sg_len: u8 => 0;
         sg_family: u8 => 1;
@@ -158,7 +158,7 @@ structs! {
     }
 
     /// The header of a netgraph message (`netgraph/ng_message.h`), followed by `arglen` bytes of arguments. `cmd` is a
-    /// command of `typecookie`; an answer has the `token` of its command; `cmdstr` is for people.
+    /// command of `typecookie`; an answer has the `token` of its command; `cmdstr` is only for humans.
     NgMesg: "struct ng_mesg", size 56, align 4 {
         version: u8 => 0, "header.version";
         spare: u8 => 1, "header.spare";

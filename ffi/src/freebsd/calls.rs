@@ -24,23 +24,23 @@ use crate::name::InterfaceName;
 use crate::netgraph::Message;
 use crate::{gif, interface};
 
-/// Seconds to wait for a node's answer. It is there as soon as the command is sent; this is for one that never comes.
+/// The time limit for a node's answer, in seconds. Nodes answer at once: this is for an answer that was lost.
 const ANSWER_TIMEOUT: i64 = 5;
 /// Room for any answer: the longest is a list of all nodes, and must fit the socket.
 const ANSWER_SIZE: usize = 1 << 16;
 /// Room for a description, at first: the program's own are shorter.
 const DESCRIPTION_SIZE: usize = 128;
-/// Room for the list of a group's members, at most, in bytes.
+/// The maximum size of the list of a group's members, in bytes.
 const MOST_MEMBERS: usize = 1 << 20;
 
-/// FreeBSD's kernel. No program that this process runs inherits a socket of it.
+/// FreeBSD's kernel. Its sockets are not inherited by the script.
 #[derive(Debug)]
 pub struct FreeBsd {
     inet: OwnedFd,
 }
 
 impl FreeBsd {
-    /// Opens the socket that takes requests about interfaces. Needs no privilege.
+    /// Opens a socket for requests about interfaces. Needs no privilege.
     pub fn new() -> io::Result<Self> {
         Ok(Self { inet: datagram_socket(AddressFamily::Inet)? })
     }
@@ -97,7 +97,7 @@ impl Kernel for FreeBsd {
         let mut room = DESCRIPTION_SIZE;
         loop {
             let answer = match self.ioctl(interface::description(interface, room)) {
-                Err(none) if none.errno == Errno::ENOMSG => return Ok(String::new()),
+                Err(refused) if refused.errno == Errno::ENOMSG => return Ok(String::new()),
                 answered => answered?,
             };
             match interface::description_size(&answer.argument) {
@@ -118,13 +118,13 @@ impl Kernel for FreeBsd {
             let call = interface::members(group, room).map_err(|cause| error("SIOCGIFGMEMB", cause))?;
             match self.ioctl(call) {
                 Ok(answer) => match interface::members_size(&answer.argument) {
-                    // Without room, the kernel has only counted.
+                    // Without room, the kernel has only returned the size.
                     size if room == 0 && size > 0 => room = size,
                     _ => return Ok(interface::member_names(&answer.buffer)),
                 },
                 // The group has grown since.
-                Err(short) if short.errno == Errno::EINVAL && room < MOST_MEMBERS => room *= 2,
-                Err(none) if none.errno == Errno::ENOENT => return Ok(Vec::new()),
+                Err(refused) if refused.errno == Errno::EINVAL && room < MOST_MEMBERS => room *= 2,
+                Err(refused) if refused.errno == Errno::ENOENT => return Ok(Vec::new()),
                 Err(cause) => return Err(cause),
             }
         }
@@ -198,7 +198,8 @@ fn datagram_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
     socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
 }
 
-/// A request about IPv6 on an interface. Its socket is opened when it is needed: a host without IPv6 has none.
+/// Makes a request about IPv6 on an interface. Its socket is opened for each request, since it does not exist without
+/// IPv6.
 fn ioctl_ipv6<T: Argument>(call: Call<T>) -> Result<Call<T>> {
     let name = call.request.name;
     let made = datagram_socket(AddressFamily::Inet6);
@@ -269,14 +270,14 @@ mod tests {
     use crate::route_socket::RouteSocket;
 
     #[test]
-    fn programs_that_are_run_get_no_socket_of_the_kernels() {
+    fn sockets_are_not_inherited() {
         let kernel = FreeBsd::new().expect("this socket needs no privilege");
         let routes = RouteSocket::open().expect("nor does this one");
         let mut sockets = vec![kernel.inet.as_fd(), routes.as_fd()];
         let netgraph = netgraph_socket();
         match &netgraph {
             Ok(socket) => sockets.push(socket.as_fd()),
-            Err(cause) => eprintln!("without a netgraph socket: {cause}"),
+            Err(cause) => eprintln!("no netgraph socket: {cause}"),
         }
         for socket in sockets {
             let flags = FdFlag::from_bits_retain(fcntl(socket, FcntlArg::F_GETFD).expect("it is open"));

@@ -26,12 +26,11 @@ same_layout! {
     InAliasreq, libc::ifaliasreq { ifra_name ifra_addr ifra_dstaddr = ifra_broadaddr ifra_mask ifra_vhid }
     SockaddrIn, libc::sockaddr_in { sin_len sin_family sin_port sin_addr }
     SockaddrIn6, libc::sockaddr_in6 { sin6_len sin6_family sin6_port sin6_flowinfo sin6_addr sin6_scope_id }
+    Timeval, libc::timeval { tv_sec tv_usec }
     IfaMsghdr, libc::ifa_msghdr {
         ifam_msglen ifam_version ifam_type ifam_addrs ifam_flags ifam_index ifam_metric
     }
 }
-
-same_layout!(Timeval, libc::timeval, tv_sec = tv_sec, tv_usec = tv_usec);
 
 const _: () = {
     const UNION: usize = offset_of!(ifstructs::ifreq, ifr_ifru);

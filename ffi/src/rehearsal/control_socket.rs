@@ -1,4 +1,4 @@
-//! Netgraph's control socket in a rehearsal: what each message does to the nodes, and what they answer.
+//! Netgraph's control socket in a rehearsal: the effect of each message on the nodes, and their answers.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -11,7 +11,7 @@ use crate::errno::Errno;
 use crate::kernel::{Netgraph, Result};
 use crate::netgraph::{IPV6_HOOK, IfaceNode, Message, OWN_HOOK, SILENT_HOOK, UDP_HOOK};
 
-/// The name of a socket that is not bound.
+/// The address and port of a socket that is not bound.
 const UNBOUND: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
 
 pub(super) struct ControlSocket {
@@ -44,7 +44,7 @@ impl Netgraph for ControlSocket {
 enum Outcome {
     /// The arguments of the answer.
     Answer(Vec<u8>),
-    /// The command that does the same.
+    /// The equivalent command.
     Done(Command),
 }
 
@@ -123,7 +123,7 @@ fn answer(address: SocketAddrV4) -> Outcome {
     Outcome::Answer(SockaddrIn::new(*address.ip(), address.port()).as_bytes().to_owned())
 }
 
-/// A hook of a node, or the node itself, as ngctl(8) names it.
+/// A hook of a node, or the node itself, as ngctl(8) writes it.
 fn path(node: &Node, hook: &str) -> String {
     format!("{}:{hook}", node.name)
 }

@@ -1,4 +1,4 @@
-//! The interfaces of a rehearsal, and the rules by which FreeBSD keeps them.
+//! The interfaces of a rehearsal, and FreeBSD's rules for them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -8,12 +8,12 @@ use crate::interface::group_name;
 use crate::kernel::Ends;
 use crate::name::InterfaceName;
 
-/// What kind of interface it is.
+/// The kind of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// gif(4): IPv6 in IPv4.
     Gif,
-    /// `ng_iface(4)`: what its node makes of the packets.
+    /// `ng_iface(4)`: packets go to its node.
     Ng,
 }
 
@@ -25,7 +25,7 @@ impl Kind {
         }
     }
 
-    /// The MTU of a new one, in bytes.
+    /// The MTU of a new interface, in bytes.
     const fn first_mtu(self) -> u16 {
         match self {
             Self::Gif => 1280,
@@ -33,7 +33,7 @@ impl Kind {
         }
     }
 
-    /// The MTUs that it takes, in bytes (`GIF_MTU_MIN` to `GIF_MTU_MAX`, `NG_IFACE_MTU_MIN` to `_MAX`).
+    /// The permitted MTUs, in bytes (`GIF_MTU_MIN` to `GIF_MTU_MAX`, `NG_IFACE_MTU_MIN` to `_MAX`).
     const fn mtus(self) -> RangeInclusive<u16> {
         match self {
             Self::Gif => 1280..=8192,
@@ -42,28 +42,28 @@ impl Kind {
     }
 }
 
-/// An interface as it stands.
+/// The state of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// Its name by now.
+    /// Its current name.
     pub name: InterfaceName,
     /// gif or ng.
     pub kind: Kind,
-    /// The number that it was made with, which stays when it is renamed.
+    /// The unit number of its first name, which does not change when it is renamed.
     pub unit: u32,
-    /// What ifconfig(8) shows; empty where it has none.
+    /// Its description; empty if it has none.
     pub description: String,
-    /// The groups that it was put into.
+    /// The groups of which it is a member.
     pub groups: Vec<String>,
     /// A gif's outer addresses.
     pub outer: Option<Ends<Ipv4Addr>>,
-    /// In bytes.
+    /// Its MTU, in bytes.
     pub mtu: u16,
     /// `IFF_UP`.
     pub up: bool,
     /// Whether `ND6_IFF_IFDISABLED` is cleared.
     pub ipv6_enabled: bool,
-    /// Its IPv6 addresses, but for the link-local one.
+    /// Its IPv6 addresses, except the link-local one.
     pub addresses: Vec<Ends<Ipv6Addr>>,
 }
 
@@ -79,7 +79,7 @@ impl Interfaces {
         &self.all
     }
 
-    /// Makes one with the lowest free unit.
+    /// Creates an interface with the lowest free unit number.
     pub(super) fn create(&mut self, kind: Kind) -> Result<&Interface> {
         let taken = |unit, name: &InterfaceName| {
             self.all.iter().any(|each| each.kind == kind && each.unit == unit || each.name == *name)
@@ -111,7 +111,7 @@ impl Interfaces {
         self.all.iter_mut().find(|each| each.name == *name).ok_or(Errno::ENXIO)
     }
 
-    /// What SIOCIFDESTROY does: an ng interface goes with its node, and in no other way.
+    /// As SIOCIFDESTROY: an ng interface can only be removed with its node.
     pub(super) fn destroy_gif(&mut self, name: &InterfaceName) -> Result<()> {
         match self.find(name)?.kind {
             Kind::Gif => self.all.retain(|each| each.name != *name),
@@ -129,7 +129,7 @@ impl Interfaces {
         self.all.retain(|each| each.kind != Kind::Ng || each.unit != unit);
     }
 
-    /// Two gifs cannot have the same pair; one that has it already may be given it again.
+    /// Two gifs cannot have the same pair. A gif may be given its own pair again.
     pub(super) fn set_outer_addresses(&mut self, name: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
         let taken = self.all.iter().any(|each| each.name != *name && each.outer == Some(outer));
         let interface = self.find_mut(name)?;
@@ -165,7 +165,7 @@ impl Interfaces {
         Ok(())
     }
 
-    /// An address that is there already takes the new peer.
+    /// An address that exists already gets the new peer.
     pub(super) fn add_address(&mut self, name: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()> {
         let interface = self.find_mut(name)?;
         interface.addresses.retain(|each| each.local != inner.local);

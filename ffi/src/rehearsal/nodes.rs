@@ -1,4 +1,4 @@
-//! The netgraph nodes of a rehearsal, and the rules by which FreeBSD keeps them.
+//! The netgraph nodes of a rehearsal, and FreeBSD's rules for them.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -9,33 +9,33 @@ use crate::errno::Errno;
 use crate::name::InterfaceName;
 use crate::netgraph::IfaceNode;
 
-/// An iface node. It lives until it is shut down.
+/// An iface node. It exists until it is shut down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its name: the first that its interface had.
+    /// Its name, which is its interface's first name.
     pub name: InterfaceName,
-    /// The unit of its interface.
+    /// The unit number of its interface.
     pub unit: u32,
     /// The node on its `inet6` hook.
     pub ksocket: Option<Ksocket>,
 }
 
-/// A UDP ksocket node. It goes with its iface node.
+/// A UDP ksocket node. It is removed with its iface node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ksocket {
-    /// Its own address and port, once it is bound.
+    /// Its local address and port, once it is bound.
     pub local: Option<SocketAddrV4>,
     /// The address and port that it is connected to.
     pub remote: Option<SocketAddrV4>,
 }
 
-/// All nodes but those of the control sockets.
+/// All nodes except those of the control sockets.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     all: Vec<Node>,
 }
 
-/// The first port that the kernel gives to a socket that asks for none (`net.inet.ip.portrange.first`).
+/// The first port for sockets that are not bound to one (`net.inet.ip.portrange.first`).
 const FIRST_EPHEMERAL_PORT: u16 = 49152;
 
 type Result<T> = std::result::Result<T, Errno>;
@@ -61,7 +61,7 @@ impl Nodes {
         self.all.push(Node { name, unit, ksocket: None });
     }
 
-    /// A node; `hooked` is the unit of the one on the sender's hook.
+    /// The node with this address. `hooked` is the unit number of the one that the sender has made.
     pub(super) fn find(&mut self, iface: &IfaceNode, hooked: Option<u32>) -> Result<&mut Node> {
         let addressed = |node: &&mut Node| match iface {
             IfaceNode::OnHook => hooked == Some(node.unit),
@@ -109,8 +109,8 @@ impl Node {
 }
 
 impl Ksocket {
-    /// A ksocket that is bound stays where it is. `is_foreign`: this host does not have the address. `is_taken`:
-    /// another ksocket has the address and port.
+    /// A ksocket can be bound only once. `is_foreign`: this host does not have the address. `is_taken`: another ksocket
+    /// has the address and port.
     pub(super) fn bind(&mut self, local: SocketAddrV4, is_foreign: bool, is_taken: bool) -> Result<()> {
         match self.local {
             Some(_) => return Err(Errno::EINVAL),
@@ -121,8 +121,8 @@ impl Ksocket {
         Ok(())
     }
 
-    /// A ksocket that is bound to no address gets `source`, the route's, and if it has no port, `port`. To connect
-    /// again is to disconnect first, and with that to lose the address.
+    /// A ksocket without a local address gets `source`, the route's, and one without a port gets `port`. A connected
+    /// one is disconnected first, and loses its local address.
     pub(super) fn connect(
         &mut self,
         remote: SocketAddrV4,

@@ -1,4 +1,4 @@
-//! The seam on a kernel kept in memory: privilege, then the rules, then the command.
+//! The seam on a kernel in memory: each operation checks the privilege, applies the rules, and reports the command.
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr};
