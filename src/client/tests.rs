@@ -272,9 +272,8 @@ fn a_look_up_that_hangs_is_given_up_after_thirty_seconds() {
         assert_eq!(exit_of(&phase), expected);
         assert_eq!(wait_from(&phase, now + lookup::LIMIT).is_some(), reconnect);
     }
-    let failure = hanging(false, None).no_address(ErrorKind::TimedOut.into());
-    let line = "cannot find the address of 127.0.0.1: timed out; check the name, and the name service";
-    assert_eq!(failure.report(), line);
+    let report = hanging(false, None).no_address(ErrorKind::TimedOut.into()).report();
+    assert!(report.contains("127.0.0.1: timed out; "), "{report}");
 }
 
 #[test]
