@@ -4,7 +4,6 @@
 //! removed with the [`Tunnel`].
 
 mod error;
-mod gif;
 mod identity;
 pub mod leftovers;
 mod modules;
@@ -22,9 +21,13 @@ use crate::protocol::{DEFAULT_UDP_PORT, Offer};
 use crate::report::chain;
 pub use error::Error;
 pub(crate) use error::Step;
+use modules::ModuleProbe;
 
 /// The interface group of all tunnels, for firewall rules.
 pub const GROUP: &str = "dtcpclient";
+
+/// A kernel without gif(4) gives EINVAL.
+const GIF_PROBE: ModuleProbe = ModuleProbe { sign: Errno::EINVAL, module: "if_gif", companions: &[] };
 
 /// How the tunnel carries its packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +146,9 @@ impl<'k> Tunnel<'k> {
     /// Creates the interface, without any properties. From now on it is removed on drop.
     fn create(&mut self) -> Result<(), Error> {
         let (interface, node) = match self.settings.carrier {
-            Carrier::Gif => (gif::make(self.kernel)?, None),
+            Carrier::Gif => {
+                (modules::call(self.kernel, Step::Create, &GIF_PROBE, |kernel| kernel.create_gif())?, None)
+            }
             Carrier::Udp { .. } => {
                 let interface = netgraph::make_iface(self.kernel)?;
                 (interface.clone(), Some(IfaceNode::Named(interface)))

@@ -6,7 +6,7 @@ use std::fmt;
 pub const LONGEST: usize = 15;
 
 /// The name of a network interface, such as `gif0`: 1 to [`LONGEST`] visible ASCII characters.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InterfaceName(String);
 
 impl InterfaceName {
@@ -24,12 +24,6 @@ impl InterfaceName {
 }
 
 impl fmt::Display for InterfaceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for InterfaceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -39,7 +39,7 @@ impl Client<'_> {
 
     pub(super) fn handle_session_timer(&mut self, mut active: Box<Active>, now: Instant) -> Phase {
         if active.orphaned.is_some_and(|instant| instant <= now) {
-            return self.end_session(active.up, &Failure::AddressGone(active.connection.local()), now);
+            return self.end_session(active.up, &Failure::AddressGone(active.connection.local), now);
         }
         let actions = active.session.handle_timer(now);
         self.carry_out(active, actions, now)
@@ -66,7 +66,7 @@ impl Client<'_> {
 
     fn make_tunnel(&mut self, mut active: Box<Active>, offer: Offer, now: Instant) -> Phase {
         self.logins += 1;
-        let local = active.connection.local();
+        let local = active.connection.local;
         if let Err(error) = self.tunnel.bring_up(local, &offer) {
             return self.leave(*active, Next::Failure(error.into()), now);
         }

@@ -15,15 +15,9 @@ use crate::netgraph::{IPV6_HOOK, IfaceNode, Message, OWN_HOOK, SILENT_HOOK, UDP_
 const UNBOUND: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
 
 pub(super) struct ControlSocket {
-    kernel: Rehearsal,
-    /// The unit of the iface node on the socket's own hook.
-    hooked: Option<u32>,
-}
-
-impl ControlSocket {
-    pub(super) fn new(kernel: &Rehearsal) -> Self {
-        Self { kernel: kernel.clone(), hooked: None }
-    }
+    pub(super) kernel: Rehearsal,
+    /// The unit number of the iface node that the socket has made.
+    pub(super) hooked: Option<u32>,
 }
 
 impl Netgraph for ControlSocket {

@@ -29,7 +29,7 @@ pub struct Ksocket {
 /// All nodes except those of the control sockets.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    all: Vec<Node>,
+    pub(super) all: Vec<Node>,
 }
 
 /// The first port for sockets that are not bound to one (`net.inet.ip.portrange.first`).
@@ -38,10 +38,6 @@ const FIRST_EPHEMERAL_PORT: u16 = 49152;
 type Result<T> = std::result::Result<T, Errno>;
 
 impl Nodes {
-    pub(super) fn all(&self) -> &[Node] {
-        &self.all
-    }
-
     /// The node of a new ng interface.
     pub(super) fn add(&mut self, name: InterfaceName, unit: u32) {
         self.all.push(Node { name, unit, ksocket: None });
