@@ -1,10 +1,9 @@
 //! The client's loop in this process, on a rehearsed kernel but with real scripts: what the program does on FreeBSD,
-//! but for the kernel.
+//! except for the kernel.
 
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
 use std::rc::Rc;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,34 +14,31 @@ use dtcpclient::protocol::Login;
 use dtcpclient::script::{self, Limits, Runner, ScriptMode};
 use dtcpclient::signals::Signals;
 use dtcpclient::tunnel::Tunnel;
-use ffi::rehearsal::Rehearsal;
-use ffi::route_socket::{AddressChange, RouteSocket};
-use harness::{Broker, Folder, PASSWORD, Programs, Routes, USER};
+use harness::{Broker, Directory, PASSWORD, Process, USER, is_empty, silent};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 /// Signals are the whole process's, and taken over once: one test at a time.
 static SIGNALS: LazyLock<Mutex<Signals>> = LazyLock::new(|| Mutex::new(Signals::watch().expect("signals")));
 
-fn alone() -> MutexGuard<'static, Signals> {
-    let mut signals = SIGNALS.lock().unwrap_or_else(PoisonError::into_inner);
-    // Those that an earlier test has left.
-    signals.take();
-    signals
-}
-
-fn programs() -> Programs {
-    Programs::find(env!("CARGO_BIN_EXE_dtcpclient"))
-}
-
-fn options(folder: &Folder, port: u16, more: &str) -> Options {
-    let script = folder.file("script");
-    let line = format!("dtcpclient -u {USER} -p {port} -s {} {more} 127.0.0.1", script.display());
+fn options(directory: &Directory, port: u16) -> Options {
+    let script = directory.file("script");
+    let line = format!("dtcpclient -u {USER} -p {port} -s {script} 127.0.0.1");
     Options::read(line.split_whitespace().map(OsString::from)).expect("good options")
 }
 
-/// Runs a client to its end.
-fn run(options: Options, kernel: &Rehearsal, signals: &mut Signals, routes: Option<RouteSocket>) -> Exit {
+/// Runs a client with this script to its end, while `act` acts in another thread on what the broker prints. The tunnel
+/// is gone afterwards, and no child is left.
+fn run(body: &str, act: impl FnOnce(&Process, &Directory) + Send) -> (Exit, Directory) {
+    let mut signals = SIGNALS.lock().unwrap_or_else(PoisonError::into_inner);
+    // Those that an earlier test has left.
+    signals.take();
+    let directory = Directory::default();
+    directory.script(body);
+    let broker = Broker::start(&directory, &[]);
+    let options = options(&directory, broker.port);
     let login = Login {
         user: options.user,
         password: PASSWORD.as_bytes().to_vec().into(),
@@ -52,135 +48,67 @@ fn run(options: Options, kernel: &Rehearsal, signals: &mut Signals, routes: Opti
     };
     let program = script::check(&options.script).expect("a good script");
     let scripts = Runner::new(program, ScriptMode::Run, Limits::default());
-    let mut kernel = kernel.clone();
-    let tunnel = Tunnel::new(&mut kernel, options.tunnel.clone());
+    let kernel = silent();
+    let mut shared = kernel.clone();
+    let tunnel = Tunnel::new(&mut shared, options.tunnel.clone());
     let plan = Plan { tunnel: options.tunnel, port: options.port, login: Rc::new(login), reconnect: false };
-    Client::new(plan, tunnel, scripts, signals, routes).run()
+    let files = &directory;
+    let exit = thread::scope(|scope| {
+        // Should a wait in it fail, the broker goes with it, and the client ends.
+        scope.spawn(move || act(&{ broker }.process, files));
+        Client::new(plan, tunnel, scripts, &mut signals, None).run()
+    });
+    assert!(is_empty(&kernel));
+    // The broker is gone too.
+    assert_eq!(waitpid(None, None), Err(Errno::ECHILD));
+    (exit, directory)
 }
 
 fn signal(signal: Signal) {
     kill(Pid::this(), signal).expect("this process is there");
 }
 
-/// Does something in another thread once the broker has printed `text` `count` times.
-fn when(
-    broker: Broker,
-    text: &'static str,
-    count: usize,
-    act: impl FnOnce() + Send + 'static,
-) -> thread::JoinHandle<()> {
-    thread::spawn(move || {
-        broker.process.wait_for_count(text, count);
-        act();
-        // Keeps the broker until the client has left.
-        broker.process.wait_for("quit me");
-    })
-}
-
-fn rehearsal() -> Rehearsal {
-    Rehearsal::new(|_| {})
-}
-
 #[test]
-fn the_script_runs_up_and_down_and_everything_is_gone_at_the_end() {
-    let mut signals = alone();
-    let folder = Folder::new();
-    folder.write("script", "#!/bin/sh\necho \"$1 $interface\" >>\"${0%/*}/runs\"\n", 0o755);
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let options = options(&folder, broker.port, "");
-    let act = when(broker, "ping me", 1, || signal(Signal::SIGTERM));
-    let kernel = rehearsal();
-    assert_eq!(run(options, &kernel, &mut signals, None), Exit::Ok);
-    act.join().unwrap();
-    assert_eq!(folder.read("runs"), "up gif0\ndown gif0\n");
-    assert!(kernel.interfaces().is_empty());
-}
-
-#[test]
-fn many_logins_run_many_scripts_and_leave_no_child() {
+fn each_login_runs_the_script_up_and_down() {
     const LOGINS: usize = 50;
-    let mut signals = alone();
-    let folder = Folder::new();
-    folder.write("script", "#!/bin/sh\necho \"$1\" >>\"${0%/*}/runs\"\n", 0o755);
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let options = options(&folder, broker.port, "-t host");
-    let acts = thread::spawn(move || {
+    let (exit, directory) = run(r#"echo "$1 $interface" >>"$directory/runs""#, |broker, _| {
         for login in 1..=LOGINS {
-            broker.process.wait_for_count("ping me", login);
+            broker.wait_for_count("ping me", login);
             signal(if login < LOGINS { Signal::SIGHUP } else { Signal::SIGTERM });
         }
-        broker.process.wait_for_count("quit me", LOGINS);
+        broker.wait_for_count("quit me", LOGINS);
     });
-    let kernel = rehearsal();
-    assert_eq!(run(options, &kernel, &mut signals, None), Exit::Ok);
-    acts.join().unwrap();
-    let runs = folder.read("runs");
-    let states: Vec<_> = runs.lines().collect();
-    assert!(states.chunks(2).all(|pair| pair == ["up", "down"]), "{runs}");
-    assert!(kernel.interfaces().is_empty());
-    // Only the broker may be left, and it is gone with the thread that kept it.
-    assert_eq!(nix::sys::wait::waitpid(None, None), Err(nix::errno::Errno::ECHILD));
+    assert_eq!(exit, Exit::Ok);
+    let runs = directory.read("runs");
+    let runs: Vec<_> = runs.lines().collect();
+    assert!(!runs.is_empty() && runs.chunks(2).all(|pair| pair == ["up gif0", "down gif0"]), "{runs:?}");
 }
 
 #[test]
 fn a_script_that_hangs_does_not_keep_the_client_from_ending_within_five_seconds() {
-    let mut signals = alone();
-    let folder = Folder::new();
-    folder.write(
-        "script",
-        "#!/bin/sh\necho $1 >>\"${0%/*}/runs\"\ntrap '' TERM\nwhile :; do sleep 0.1; done\n",
-        0o755,
-    );
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let options = options(&folder, broker.port, "");
-    let act = when(broker, "ping me", 1, || signal(Signal::SIGTERM));
-    let kernel = rehearsal();
-    let start = Instant::now();
-    assert_eq!(run(options, &kernel, &mut signals, None), Exit::Ok);
+    let body = r#"echo $1 >>"$directory/runs"; trap '' TERM; while :; do sleep 0.1; done"#;
+    let mut start = Instant::now();
+    let (exit, directory) = run(body, |broker, _| {
+        broker.wait_for("ping me");
+        start = Instant::now();
+        signal(Signal::SIGTERM);
+        broker.wait_for("quit me");
+    });
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    act.join().unwrap();
-    assert_eq!(folder.read("runs"), "up\ndown\n");
-    assert!(kernel.interfaces().is_empty());
+    assert_eq!((exit, directory.read("runs")), (Exit::Ok, "up\ndown\n".to_owned()));
 }
 
 #[test]
 fn while_a_script_hangs_the_client_still_hears_the_server() {
-    let mut signals = alone();
-    let folder = Folder::new();
-    folder.write("script", "#!/bin/sh\nwhile ! [ -e \"${0%/*}/go\" ]; do sleep 0.01; done\n", 0o755);
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let options = options(&folder, broker.port, "");
-    let go = folder.file("go");
+    let body = r#"while ! [ -e "$directory/go" ]; do sleep 0.01; done"#;
     // The second login comes although the script of the first has not ended.
-    let acts = thread::spawn(move || {
-        broker.process.wait_for("ping me");
+    let (exit, _) = run(body, |broker, directory| {
+        broker.wait_for("ping me");
         signal(Signal::SIGHUP);
-        broker.process.wait_for_count("ping me", 2);
-        std::fs::write(go, "").expect("a file");
+        broker.wait_for_count("ping me", 2);
+        directory.write("go", "", 0o600);
         signal(Signal::SIGTERM);
-        broker.process.wait_for_count("quit me", 2);
+        broker.wait_for_count("quit me", 2);
     });
-    let kernel = rehearsal();
-    assert_eq!(run(options, &kernel, &mut signals, None), Exit::Ok);
-    acts.join().unwrap();
-    assert!(kernel.interfaces().is_empty());
-}
-
-#[test]
-fn when_the_host_has_lost_its_address_the_connection_is_given_up() {
-    let mut signals = alone();
-    let folder = Folder::new();
-    folder.write("script", "#!/bin/sh\n", 0o755);
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let options = options(&folder, broker.port, "");
-    let (reports, routes) = Routes::pair();
-    let acts = thread::spawn(move || {
-        broker.process.wait_for("ping me");
-        reports.report(AddressChange::Removed(Ipv4Addr::LOCALHOST));
-        broker.process.wait_for("closed me");
-    });
-    let kernel = rehearsal();
-    assert_eq!(run(options, &kernel, &mut signals, Some(routes)), Exit::Unavailable);
-    acts.join().unwrap();
-    assert!(kernel.interfaces().is_empty());
+    assert_eq!(exit, Exit::Ok);
 }

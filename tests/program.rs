@@ -1,47 +1,28 @@
 //! The program from outside: the real binary, rehearsing, against the broker in another process.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use harness::{Broker, DEADLINE, Folder, PASSWORD, Process, Programs};
+use harness::{Broker, Directory, PASSWORD, Process};
 use nix::sys::signal::Signal;
 
-fn programs() -> Programs {
-    Programs::find(env!("CARGO_BIN_EXE_dtcpclient"))
-}
-
-/// A client that rehearses against a broker.
-fn rehearse(folder: &Folder, broker: &Broker, arguments: &[&str]) -> Process {
-    Process::start(folder.client(&programs(), broker.port, &[&["--rehearse"], arguments].concat()))
-}
-
-/// A broker, and a client that has its tunnel from it.
-fn up(folder: &Folder, arguments: &[&str]) -> (Broker, Process) {
-    let broker = Broker::start(&programs(), folder, &[]);
-    let client = rehearse(folder, &broker, arguments);
-    client.wait_for("made gif0");
-    (broker, client)
-}
-
-/// Ends a client as an administrator does.
-fn stop(mut client: Process) -> String {
-    let start = Instant::now();
-    client.signal(Signal::SIGTERM);
-    let (status, output) = client.wait(DEADLINE);
-    assert_eq!(status.code(), Some(0), "{output}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    output
+/// A directory, a broker, and a client that has a tunnel from it.
+fn up(arguments: &[&str]) -> (Directory, Broker, Process) {
+    let directory = Directory::default();
+    let broker = Broker::start(&directory, &[]);
+    let client = directory.rehearse(broker.port, arguments);
+    client.wait_for("made ");
+    broker.process.wait_for("ping me");
+    (directory, broker, client)
 }
 
 #[test]
-fn it_logs_in_makes_the_tunnel_and_takes_it_away_at_sigterm() {
-    let folder = Folder::new();
-    folder.write("script", "#!/bin/sh\n", 0o755);
-    let script = folder.file("script").display().to_string();
-    let broker = Broker::start(&programs(), &folder, &["--numbered"]);
-    let client = rehearse(&folder, &broker, &["-t", "network", "-s", &script]);
+fn it_logs_in_makes_the_tunnel_and_removes_it_at_sigterm() {
+    let directory = Directory::default();
+    let script = directory.script("");
+    let broker = Broker::start(&directory, &["--numbered"]);
+    let client = directory.rehearse(broker.port, &["-t", "network", "-s", &script]);
     broker.process.wait_for("ping me");
-    let output = stop(client);
+    let output = client.stop(Signal::SIGTERM);
     for line in ["connected to 127.0.0.1:", "shutting down on SIGTERM", "exiting"] {
         assert!(output.contains(&format!("dtcpclient: {line}")), "{line}: {output}");
     }
@@ -56,186 +37,113 @@ fn it_logs_in_makes_the_tunnel_and_takes_it_away_at_sigterm() {
 
 #[test]
 fn a_udp_tunnel_goes_to_the_port_that_the_server_names() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &["--udp-ports", "5000"]);
-    let client = rehearse(&folder, &broker, &["-U", "-b", "6000"]);
+    let directory = Directory::default();
+    let broker = Broker::start(&directory, &["--udp-ports", "5000"]);
+    let client = directory.rehearse(broker.port, &["-U", "-b", "6000"]);
     broker.process.wait_for("granted me tunnelonly 127.0.0.1 127.0.0.1 - - - udp 6000 5000");
     client.wait_for("ngctl msg ng0:inet6 bind inet/127.0.0.1:6000");
     client.wait_for("ngctl msg ng0:inet6 connect inet/127.0.0.1:5000");
     client.wait_for("ifconfig ng0 up");
-    assert!(stop(client).contains("ngctl shutdown ng0:"));
+    assert!(client.stop(Signal::SIGTERM).contains("ngctl shutdown ng0:"));
 }
 
 #[test]
 fn behind_a_nat_a_udp_tunnel_is_kept_open_from_this_side() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &["--me", "203.0.113.7"]);
-    let client = rehearse(&folder, &broker, &["-U", "-n"]);
+    let directory = Directory::default();
+    let broker = Broker::start(&directory, &["--me", "203.0.113.7"]);
+    let client = directory.rehearse(broker.port, &["-U", "-n"]);
     client.wait_for_count("ping -6 -c 1 ff02::1%ng0", 3);
-    stop(client);
+    client.stop(Signal::SIGTERM);
 }
 
 #[test]
-fn a_sighup_logs_in_again_and_keeps_the_interface() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let client = rehearse(&folder, &broker, &[]);
-    for logins in 2..5 {
-        broker.process.wait_for_count("ping me", logins - 1);
-        client.signal(Signal::SIGHUP);
-        broker.process.wait_for_count("granted me", logins);
-    }
-    client.wait_for_count("ifconfig gif0 tunnel", 4);
-    client.wait_for_count("SIGHUP: logging in again", 3);
-    let output = stop(client);
-    assert_eq!(output.matches(" create").count(), 1, "{output}");
-    assert_eq!(output.matches(" destroy").count(), 1, "{output}");
-}
-
-#[test]
-fn a_sigusr1_logs_the_state() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let client = rehearse(&folder, &broker, &["-t", "host"]);
-    broker.process.wait_for("ping me");
-    client.signal(Signal::SIGUSR1);
-    let line = client.line_with("logins 1");
-    for part in [
-        "up since 20",
-        "server 127.0.0.1",
-        "interface gif0",
-        "outer 127.0.0.1 to 127.0.0.1",
-        "inner 2001:db8::6 to",
-    ] {
-        assert!(line.contains(part), "{line}");
-    }
-    stop(client);
-}
-
-#[test]
-fn with_l_it_comes_back_by_itself_after_the_broker_was_killed() {
-    let folder = Folder::new();
-    let (broker, client) = up(&folder, &["-l"]);
-    let port = broker.port;
-    broker.process.signal(Signal::SIGKILL);
-    client.wait_for("trying again in");
-    drop(broker);
-    let broker = Broker::start_on(port, &programs(), &folder, &[]);
-    client.wait_for("updated gif0");
-    broker.process.wait_for("ping me");
-    let output = stop(client);
-    assert_eq!(output.matches("ifconfig gif0 create").count(), 1, "{output}");
-}
-
-#[test]
-fn without_l_it_ends_when_the_broker_is_killed() {
-    let folder = Folder::new();
-    let (broker, mut client) = up(&folder, &[]);
-    broker.process.signal(Signal::SIGKILL);
-    let (status, output) = client.wait(DEADLINE);
-    assert_eq!(status.code(), Some(69), "{output}");
-    assert!(output.contains("ifconfig gif0 destroy"), "{output}");
-}
-
-#[test]
-fn a_sighup_ends_a_wait() {
-    let folder = Folder::new();
-    let (broker, client) = up(&folder, &["-l"]);
-    let port = broker.port;
-    drop(broker);
-    // The fourth wait is eight seconds long.
-    client.wait_for_count("trying again in", 4);
-    let broker = Broker::start_on(port, &programs(), &folder, &[]);
-    client.signal(Signal::SIGHUP);
-    let start = Instant::now();
-    broker.process.wait_for("granted me");
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    stop(client);
-}
-
-#[test]
-fn a_refused_login_is_final() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &[]);
-    folder.write("auth", "127.0.0.1:me:wrong-secret\n", 0o600);
-    let (status, output) = rehearse(&folder, &broker, &["-l"]).wait(DEADLINE);
-    assert_eq!(status.code(), Some(77), "{output}");
-    assert!(
-        output.contains(
-            "login refused (\"authentication failed.\"): check the user name (-u) and the password"
-        ),
-        "{output}"
-    );
-    assert!(!output.contains("wrong-secret"), "{output}");
-}
-
-#[test]
-fn once_a_login_has_worked_a_refused_one_is_waited_out() {
-    let folder = Folder::new();
-    let (broker, client) = up(&folder, &["-l"]);
-    let port = broker.port;
-    drop(broker);
-    folder.write("auth", "127.0.0.1:me:changed\n", 0o600);
-    let broker = Broker::start_on(port, &programs(), &folder, &[]);
-    client.wait_for("trying again in 300.0 s");
-    // A SIGHUP does not wait that long.
-    client.signal(Signal::SIGHUP);
-    broker.process.wait_for_count("refused me", 2);
-    stop(client);
-}
-
-#[test]
-fn an_unsupported_tunnel_type_is_final() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &["--types", "host"]);
-    let (status, output) = rehearse(&folder, &broker, &["-l"]).wait(DEADLINE);
-    assert_eq!(status.code(), Some(69), "{output}");
-    assert!(output.contains("choose another type with -t"), "{output}");
-}
-
-#[test]
-fn a_server_without_a_free_tunnel_is_tried_again() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &["--tunnels", "0"]);
-    let client = rehearse(&folder, &broker, &["-l"]);
-    broker.process.wait_for_count("refused me", 2);
-    stop(client);
-    let (status, output) = rehearse(&folder, &broker, &[]).wait(DEADLINE);
-    assert_eq!(status.code(), Some(75), "{output}");
-}
-
-#[test]
-fn behind_a_nat_a_gif_is_refused_unless_n_says_otherwise() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &["--me", "203.0.113.7"]);
-    let (status, output) = rehearse(&folder, &broker, &["-l"]).wait(DEADLINE);
-    assert_eq!(status.code(), Some(78), "{output}");
-    assert!(output.contains("has the address 127.0.0.1, but the server sees 203.0.113.7"), "{output}");
-    broker.process.wait_for("quit me");
-    let client = rehearse(&folder, &broker, &["-n"]);
-    // The source is this host's own address, never what the server sees.
-    client.wait_for("ifconfig gif0 tunnel 127.0.0.1 127.0.0.1");
-    stop(client);
-}
-
-#[test]
-fn the_debug_log_shows_the_protocol_and_no_secret() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let client = rehearse(&folder, &broker, &["-d"]);
+fn sigusr1_logs_the_state_and_d_the_protocol_but_nothing_a_secret() {
+    let (_directory, broker, client) = up(&["-d", "-t", "host"]);
     client.wait_for("debug: server: +OK hi");
-    let output = stop(client);
-    for line in ["client: tunnel me ******** tunnelonly", "client: quit", "server: +OK see you soon."] {
+    client.signal(Signal::SIGUSR1);
+    let state = client.line_with("logins 1");
+    let outer = "outer 127.0.0.1 to 127.0.0.1";
+    for part in ["up since 20", "server 127.0.0.1", "interface gif0", outer, "inner 2001:db8::6 to"] {
+        assert!(state.contains(part), "{state}");
+    }
+    let output = client.stop(Signal::SIGTERM);
+    for line in ["client: tunnel me ******** host", "client: quit", "server: +OK see you soon."] {
         assert!(output.contains(&format!("debug: {line}")), "{output}");
     }
     assert!(!output.contains(PASSWORD), "{output}");
+    drop(broker);
 }
 
 #[test]
-fn a_thousand_logins_leave_nothing_behind() {
-    let folder = Folder::new();
-    let broker = Broker::start(&programs(), &folder, &[]);
-    let client = rehearse(&folder, &broker, &[]);
+fn after_the_broker_was_killed_a_client_comes_back_with_l_and_ends_without() {
+    for options in [&["-l"][..], &[]] {
+        let (directory, broker, client) = up(options);
+        let port = broker.port;
+        drop(broker);
+        let output = if options.is_empty() {
+            client.ends(69, "")
+        } else {
+            client.wait_for("trying again in");
+            let broker = Broker::start_on(port, &directory, &[]);
+            client.wait_for("updated gif0");
+            broker.process.wait_for("ping me");
+            client.stop(Signal::SIGTERM)
+        };
+        for command in ["create", "destroy"] {
+            assert_eq!(output.matches(&format!("ifconfig gif0 {command}")).count(), 1, "{output}");
+        }
+    }
+}
+
+#[test]
+fn once_a_login_has_worked_a_refused_one_is_waited_out_until_a_sighup() {
+    let (directory, broker, client) = up(&["-l"]);
+    let port = broker.port;
+    drop(broker);
+    directory.write("auth", "127.0.0.1:me:changed\n", 0o600);
+    let broker = Broker::start_on(port, &directory, &[]);
+    client.wait_for("trying again in 300.0 s");
+    client.signal(Signal::SIGHUP);
+    broker.process.wait_for_count("refused me", 2);
+    client.stop(Signal::SIGTERM);
+}
+
+#[test]
+fn a_first_login_that_the_server_refuses_is_final_unless_it_is_for_want_of_a_tunnel() {
+    let user = "login refused (\"authentication failed.\"): check the user name (-u) and the password";
+    let nat = "has the address 127.0.0.1, but the server sees 203.0.113.7";
+    for (of_broker, of_client, password, status, words) in [
+        (&["--types", "host"][..], "-l", PASSWORD, 69, "choose another type with -t"),
+        (&["--tunnels", "0"], "-d", PASSWORD, 75, "no free tunnel"),
+        (&[], "-l", "wrong-secret", 77, user),
+        (&["--me", "203.0.113.7"], "-l", PASSWORD, 78, nat),
+    ] {
+        let directory = Directory::default();
+        let broker = Broker::start(&directory, of_broker);
+        directory.write("auth", &format!("127.0.0.1:me:{password}\n"), 0o600);
+        let output = directory.rehearse(broker.port, &[of_client]).ends(status, words);
+        assert!(!output.contains(password), "{output}");
+        broker.process.wait_for("quit ");
+    }
+    let directory = Directory::default();
+    let broker = Broker::start(&directory, &["--tunnels", "0"]);
+    let client = directory.rehearse(broker.port, &["-l"]);
+    broker.process.wait_for_count("refused me", 2);
+    client.stop(Signal::SIGTERM);
+}
+
+#[test]
+fn behind_a_nat_n_makes_a_gif_whose_source_is_this_hosts_own_address() {
+    let directory = Directory::default();
+    let broker = Broker::start(&directory, &["--me", "203.0.113.7"]);
+    let client = directory.rehearse(broker.port, &["-n"]);
+    client.wait_for("ifconfig gif0 tunnel 127.0.0.1 127.0.0.1");
+    client.stop(Signal::SIGTERM);
+}
+
+#[test]
+fn a_sighup_logs_in_again_on_the_same_interface_and_a_thousand_leave_nothing_behind() {
+    let (_directory, broker, client) = up(&[]);
     let mut early = 0;
     for logins in 1..=1000 {
         broker.process.wait_for_count("ping me", logins);
@@ -249,8 +157,10 @@ fn a_thousand_logins_leave_nothing_behind() {
     assert!(late <= early + 1024, "resident memory grew from {early} to {late} kB");
     let descriptors = descriptors(client.id());
     assert!(descriptors < 25, "{descriptors} descriptors are open");
-    let output = stop(client);
-    assert_eq!((output.matches(" create").count(), output.matches(" destroy").count()), (1, 1));
+    let output = client.stop(Signal::SIGTERM);
+    let count = |text| output.matches(text).count();
+    assert_eq!((count("SIGHUP: logging in again"), count("ifconfig gif0 tunnel ")), (1000, 1001));
+    assert_eq!((count(" create"), count(" destroy")), (1, 1));
 }
 
 fn resident_kilobytes(pid: u32) -> usize {

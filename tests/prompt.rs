@@ -6,12 +6,9 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use harness::{Broker, DEADLINE, Folder, PASSWORD, Process, Programs};
+use harness::{Broker, DEADLINE, Directory, PASSWORD, Process, wait_until};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -27,56 +24,54 @@ const AS_A_JOB: &str = r#"set -m; "$@"; echo stopped; read line <&3; echo "line:
 const IN_THE_BACKGROUND: &str =
     r#"set -m; stty -echo -ixon <&3; "$@" & echo "job $!"; read line <&3; stty echo ixon <&3; fg"#;
 
-/// A client on a terminal of its own.
+/// A client on a terminal of its own, that has to ask, and a broker for it.
 struct Asking {
     client: Process,
-    keyboard: File,
-    /// What the terminal shows.
-    shown: Receiver<u8>,
-    screen: String,
+    keyboard_and_screen: File,
+    /// What the terminal has shown.
+    shown: String,
     /// Keeps the terminal alive.
     terminal: OwnedFd,
     /// Its settings at the start.
     found: Termios,
+    _files: (Directory, Broker),
 }
 
 impl Asking {
-    /// Starts a shell that runs `script`, with the command line of a client that has to ask as its arguments.
-    fn start(script: &str, folder: &Folder, port: u16) -> Self {
-        folder.write("auth", "another:me:x\n", 0o600);
+    /// Starts a shell that runs `script`, with the client's command line as its arguments.
+    fn start(script: &str) -> Self {
+        let directory = Directory::default();
+        let broker = Broker::start(&directory, &[]);
+        directory.write("auth", "another:me:x\n", 0o600);
         let pty = openpty(None, None).expect("a terminal");
         let mut found = tcgetattr(&pty.slave).expect("a terminal");
         // The kernel discards nothing at Ctrl-C and Ctrl-Z, so that the program has to.
         found.local_flags.insert(LocalFlags::NOFLSH);
         tcsetattr(&pty.slave, SetArg::TCSANOW, &found).expect("a terminal");
         let path = ttyname(&pty.slave).expect("its name");
-        let client = folder.client(&Programs::find(env!("CARGO_BIN_EXE_dtcpclient")), port, &["--rehearse"]);
+        let client = directory.client(broker.port, &["--rehearse"]);
         let mut command = Command::new("setsid");
         command.args(["--wait", "sh", "-c", &format!("tty=$1; shift; exec 3<>\"$tty\"; {script}"), "sh"]);
-        command.arg(path).arg(client.get_program()).args(client.get_args()).stdin(Stdio::null());
+        command.arg(path).arg(client.get_program()).args(client.get_args());
         let client = Process::start(command);
-        let mut screen = File::from(pty.master.try_clone().expect("a terminal"));
-        let (show, shown) = mpsc::channel();
-        thread::spawn(move || {
-            let mut byte = [0];
-            while screen.read_exact(&mut byte).is_ok() && show.send(byte[0]).is_ok() {}
-        });
-        let keyboard = File::from(pty.master);
-        Self { client, keyboard, shown, screen: String::new(), terminal: pty.slave, found }
+        let keyboard_and_screen = File::from(pty.master);
+        let (shown, terminal) = (String::new(), pty.slave);
+        Self { client, keyboard_and_screen, shown, terminal, found, _files: (directory, broker) }
     }
 
     /// Starts a client directly, and waits for its question.
-    fn directly(folder: &Folder, port: u16) -> Self {
-        let mut asking = Self::start(DIRECTLY, folder, port);
+    fn directly() -> Self {
+        let mut asking = Self::start(DIRECTLY);
         asking.wait_for_question(1);
         asking
     }
 
     fn wait_for(&mut self, text: &str, count: usize) {
-        let deadline = Instant::now() + DEADLINE;
-        while self.screen.matches(text).count() < count {
-            let left = deadline.saturating_duration_since(Instant::now());
-            self.screen.push(self.shown.recv_timeout(left).expect("what the terminal shows") as char);
+        while self.shown.matches(text).count() < count {
+            wait_until_readable(&self.keyboard_and_screen);
+            let mut bytes = [0; 256];
+            let length = self.keyboard_and_screen.read(&mut bytes).expect("what the terminal shows");
+            self.shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
         }
     }
 
@@ -87,15 +82,13 @@ impl Asking {
     }
 
     fn press(&mut self, keys: &[u8]) {
-        self.keyboard.write_all(keys).expect("the terminal takes keys");
+        self.keyboard_and_screen.write_all(keys).expect("the terminal takes keys");
     }
 
     /// The line that the next reader of the terminal gets.
     fn next_line(&self) -> String {
         let mut line = [0; 64];
-        let deadline = PollTimeout::try_from(DEADLINE).expect("a time-out");
-        let ready = poll(&mut [PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN)], deadline);
-        assert_eq!(ready, Ok(1), "nothing to read");
+        wait_until_readable(&self.terminal);
         let length = read(&self.terminal, &mut line).expect("a line");
         String::from_utf8_lossy(&line[..length]).into_owned()
     }
@@ -109,77 +102,68 @@ impl Asking {
         self.press(format!("{PASSWORD}\nnext\n").as_bytes());
         self.client.wait_for("made gif0");
         assert_eq!(self.settings(), self.found);
-        assert!(!self.screen.contains("open"), "{}", self.screen);
+        assert!(!self.shown.contains("open"), "{}", self.shown);
         assert!(!self.client.lines().join("\n").contains(PASSWORD));
         // What was typed ahead is not lost.
         assert_eq!(self.next_line(), "next\n");
     }
 
-    /// Waits for the end without a password, and for the terminal as it was found.
-    fn end(&mut self, said: &str) {
-        let (status, output) = self.client.wait(DEADLINE);
-        assert_eq!(status.code(), Some(66), "{output}");
-        assert!(output.contains(said), "{output}");
+    /// Waits for the end without a password. The terminal is as it was found, and nothing typed is left to a shell.
+    fn end(&mut self, error: &str) {
+        let (status, output) = self.client.wait();
+        assert_eq!(status, Some(66), "{output}");
+        assert!(output.contains(error), "{output}");
         assert_eq!(self.settings(), self.found);
+        self.press(b"\n");
+        assert_eq!(self.next_line(), "\n");
     }
+}
+
+fn wait_until_readable(source: impl AsFd) {
+    let deadline = PollTimeout::try_from(DEADLINE).expect("a time-out");
+    let ready = poll(&mut [PollFd::new(source.as_fd(), PollFlags::POLLIN)], deadline);
+    assert_eq!(ready, Ok(1), "nothing to read");
 }
 
 /// Waits until a process is stopped: its state, after its name in parentheses, is T.
 fn wait_until_stopped(pid: impl std::fmt::Display) {
-    let deadline = Instant::now() + DEADLINE;
-    while !fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process").contains(") T ") {
-        assert!(Instant::now() < deadline, "process {pid} does not stop");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn broker(folder: &Folder) -> Broker {
-    Broker::start(&Programs::find(env!("CARGO_BIN_EXE_dtcpclient")), folder, &[])
+    wait_until("a process to stop", || {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+        state.contains(") T ").then_some(())
+    });
 }
 
 #[test]
 fn a_typed_password_is_not_shown_and_logs_in() {
-    let folder = Folder::new();
-    let broker = broker(&folder);
-    Asking::directly(&folder, broker.port).finish();
+    Asking::directly().finish();
 }
 
 #[test]
 fn a_signal_ends_it_and_gives_the_terminal_back() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
-        let mut asking = Asking::directly(&Folder::new(), 1);
+        let mut asking = Asking::directly();
         asking.client.signal(signal);
         asking.end("interrupted");
     }
 }
 
 #[test]
-fn ctrl_c_ends_it_and_leaves_no_half_password_to_a_shell() {
-    let mut asking = Asking::directly(&Folder::new(), 1);
-    asking.press(b"half\x03");
-    asking.end("interrupted");
-    asking.press(b"\n");
-    assert_eq!(asking.next_line(), "\n");
-}
-
-#[test]
-fn a_line_that_is_no_password_is_an_error() {
-    for (typed, said) in [
-        (&b"\n"[..], "no password was typed"),
+fn ctrl_c_or_a_line_that_is_not_a_password_is_an_error_and_leaves_nothing_to_a_shell() {
+    for (typed, error) in [
+        (&b"half\x03"[..], "interrupted"),
+        (b"\n", "no password was typed"),
         (b"\x04", "no password was typed"),
         (b"\xe9tude\n", "not UTF-8"),
     ] {
-        let mut asking = Asking::directly(&Folder::new(), 1);
+        let mut asking = Asking::directly();
         asking.press(typed);
-        asking.end(said);
+        asking.end(error);
     }
 }
 
 #[test]
 fn a_stopped_job_leaves_the_terminal_as_it_was_and_asks_again_when_it_is_back() {
-    let folder = Folder::new();
-    let broker = broker(&folder);
-    let mut asking = Asking::start(AS_A_JOB, &folder, broker.port);
+    let mut asking = Asking::start(AS_A_JOB);
     asking.wait_for_question(1);
     asking.press(b"half\x1a");
     asking.client.wait_for("stopped");
@@ -195,23 +179,19 @@ fn a_stopped_job_leaves_the_terminal_as_it_was_and_asks_again_when_it_is_back() 
 
 #[test]
 fn a_job_that_is_started_in_the_background_asks_in_the_foreground() {
-    let folder = Folder::new();
-    let broker = broker(&folder);
-    let mut asking = Asking::start(IN_THE_BACKGROUND, &folder, broker.port);
+    let mut asking = Asking::start(IN_THE_BACKGROUND);
     let line = asking.client.line_with("job ");
     wait_until_stopped(line.trim_start_matches("job "));
     asking.press(b"\n");
     asking.wait_for_question(1);
     asking.finish();
     asking.wait_for("\n", 1);
-    assert_eq!(asking.screen.matches(QUESTION).count(), 1);
+    assert_eq!(asking.shown.matches(QUESTION).count(), 1);
 }
 
 #[test]
 fn a_stop_that_cannot_be_seen_coming_does_not_leave_the_echo_on() {
-    let folder = Folder::new();
-    let broker = broker(&folder);
-    let mut asking = Asking::directly(&folder, broker.port);
+    let mut asking = Asking::directly();
     for (count, stop, shell) in
         [(2, Signal::SIGSTOP, true), (3, Signal::SIGSTOP, false), (4, Signal::SIGTSTP, false)]
     {

@@ -1,9 +1,7 @@
-//! Runs of the script: what it is given, how long it may take, what becomes of what it prints.
+//! Runs of the script: what it is given, how long it may take, what becomes of its output.
 
-use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
@@ -13,11 +11,7 @@ use dtcpclient::options::{InputFile, SCRIPT};
 use dtcpclient::protocol::{Offer, Request, TunnelType};
 use dtcpclient::script::{self, Event, Limits, Parameters, Runner, ScriptError, ScriptMode};
 use dtcpclient::tunnel::{Carrier, Settings};
-use ffi::name::InterfaceName;
-use tempfile::TempDir;
-
-/// How long a test waits for what must happen.
-const DEADLINE: Duration = Duration::from_secs(20);
+use harness::{DEADLINE, Directory, name};
 
 static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -46,35 +40,60 @@ fn logged(text: &str) -> bool {
     LOG.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(text))
 }
 
-/// A script in a directory of its own, which it finds as `$(dirname "$0")`.
+/// A script, and its runs.
 struct Script {
-    folder: TempDir,
+    files: Directory,
+    runner: Runner,
 }
 
 impl Script {
     fn new(body: &str) -> Self {
+        Self::with_limits(body, Limits::default())
+    }
+
+    fn with_limits(body: &str, limits: Limits) -> Self {
         record();
-        let script = Self { folder: tempfile::tempdir().expect("a folder") };
-        fs::write(script.path(), format!("#!/bin/sh\nfolder=${{0%/*}}\n{body}\n")).expect("a script");
-        script.set_mode(0o755);
-        script
+        let files = Directory::default();
+        let runner = Runner::new(Some(files.script(body).into()), ScriptMode::Run, limits);
+        Self { files, runner }
     }
 
-    fn set_mode(&self, mode: u32) {
-        fs::set_permissions(self.path(), fs::Permissions::from_mode(mode)).expect("a mode");
+    fn run(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            self.runner.run(event, &parameters(), Instant::now());
+        }
     }
 
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("script")
+    /// Does what the client's loop does, until the condition holds.
+    fn wait_until(&mut self, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "it takes too long");
+            thread::sleep(Duration::from_millis(5));
+            let now = Instant::now();
+            self.runner.handle_output();
+            self.runner.handle_child(now);
+            if self.runner.timer().is_some_and(|timer| timer <= now) {
+                self.runner.handle_timer(now);
+            }
+        }
     }
 
-    fn runner(&self, limits: Limits) -> Runner {
-        Runner::new(Some(self.path()), ScriptMode::Run, limits)
+    /// Waits until all runs have ended.
+    fn wait(&mut self) {
+        self.wait_until(|script| script.runner.is_idle());
     }
 
-    /// What the script left in a file beside it.
-    fn file(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    /// Waits until the script has written this to its file `order`.
+    fn wait_for(&mut self, order: &str) {
+        self.wait_until(|script| script.files.read("order") == order);
+    }
+
+    /// Whether the process lives whose pid is in a file. One that is dead but not waited for does not.
+    fn lives(&self, file: &str) -> bool {
+        let pid = self.files.read(file);
+        let output = Command::new("ps").args(["-o", "state=", "-p", pid.trim()]).output().expect("ps runs");
+        output.stdout.first().is_some_and(|&state| state != b'Z')
     }
 }
 
@@ -84,221 +103,149 @@ fn parameters() -> Parameters {
     let tunnel_type = TunnelType::Network;
     let request = Request { tunnel_type, udp: false, on_loopback: false };
     let (offer, _) = Offer::read(&words, request).expect("a good offer");
-    let gif0 = InterfaceName::new("gif0").expect("a good name");
     let settings = Settings { server: "broker.example".to_owned(), carrier: Carrier::Gif, mtu: 1280 };
-    Parameters::new(&settings, tunnel_type, Ipv4Addr::new(192, 0, 2, 1), &offer, &gif0)
-}
-
-/// Does what the client's loop does, until the condition holds.
-fn run_until(runner: &mut Runner, condition: impl Fn(&Runner) -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition(runner) {
-        assert!(Instant::now() < deadline, "it takes too long");
-        thread::sleep(Duration::from_millis(5));
-        let now = Instant::now();
-        runner.handle_output();
-        runner.handle_child(now);
-        if runner.timer().is_some_and(|timer| timer <= now) {
-            runner.handle_timer(now);
-        }
-    }
-}
-
-/// A process that is dead but not waited for does not live.
-fn lives(pid: &str) -> bool {
-    let output = Command::new("ps").args(["-o", "state=", "-p", pid.trim()]).output().expect("ps runs");
-    output.stdout.first().is_some_and(|&state| state != b'Z')
+    Parameters::new(&settings, tunnel_type, Ipv4Addr::new(192, 0, 2, 1), &offer, &name("gif0"))
 }
 
 #[test]
 fn the_script_gets_nine_arguments_and_the_same_as_variables() {
-    let script = Script::new(r#"printf '[%s]' "$@" >"$folder/arguments"; env | sort >"$folder/environment""#);
-    let mut runner = script.runner(Limits::default());
-    runner.run(Event::Up, &parameters(), Instant::now());
-    run_until(&mut runner, Runner::is_idle);
+    let body = r#"printf '[%s]' "$@" >"$directory/arguments"; env | sort >"$directory/environment""#;
+    let mut script = Script::new(body);
+    script.run([Event::Up]);
+    script.wait();
     let arguments = "[up][broker.example][192.0.2.1][network][203.0.113.1][192.0.2.2][2001:db8::2][2001:db8::1][2001:db8:1::/48]";
-    assert_eq!(script.file("arguments"), arguments);
-    let environment = script.file("environment");
-    let names: Vec<_> =
-        environment.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
-    let ours = [
-        "her",
-        "her6",
-        "interface",
-        "me",
-        "me6",
-        "mtu",
-        "myaddr",
-        "prefix",
-        "proto",
-        "server",
-        "state",
-        "tuntype",
-    ];
-    // The shell adds two of its own.
-    let expected = |name: &&str| {
-        ours.contains(name) || ["HOME", "PATH", "TZ", "PWD", "OLDPWD", "_", "SHLVL"].contains(name)
-    };
-    assert!(names.iter().all(expected), "{environment}");
-    assert!(ours.iter().all(|name| names.contains(name)), "{environment}");
+    assert_eq!(script.files.read("arguments"), arguments);
+    let environment = script.files.read("environment");
+    let names: Vec<_> = environment.lines().filter_map(|line| line.split('=').next()).collect();
+    let ours = "her her6 interface me me6 mtu myaddr prefix proto server state tuntype";
+    assert!(ours.split(' ').all(|name| names.contains(&name)), "{environment}");
+    // The shell adds those from PWD on.
+    let expected = format!("{ours} HOME PATH TZ PWD OLDPWD _ SHLVL");
+    assert!(names.iter().all(|name| expected.split(' ').any(|word| word == *name)), "{environment}");
     for value in ["interface=gif0", "mtu=1280", "proto=ip", "me6=2001:db8::2", "PATH=/sbin:/bin"] {
         assert!(environment.contains(value), "{value}: {environment}");
     }
 }
 
 #[test]
-fn what_it_prints_and_a_bad_status_are_logged() {
-    let script = Script::new("echo to-output; echo to-error >&2; printf 'no\\033end'; exit 3");
-    let mut runner = script.runner(Limits::default());
-    runner.run(Event::Down, &parameters(), Instant::now());
-    run_until(&mut runner, Runner::is_idle);
+fn its_output_and_a_bad_status_are_logged() {
+    let mut script = Script::new("echo to-output; echo to-error >&2; printf 'no\\033end'; exit 3");
+    script.run([Event::Down]);
+    script.wait();
     for text in ["script: to-output", "script: to-error", "script: no?end", "exit status: 3 (down)"] {
         assert!(logged(text), "{text}");
     }
 }
 
-#[test]
-fn down_waits_for_an_unfinished_up() {
-    let body = r#"
-        echo "begin $1" >>"$folder/order"
-        [ "$1" = down ] || while ! [ -e "$folder/go" ]; do sleep 0.01; done
-        echo "end $1" >>"$folder/order""#;
-    let script = Script::new(body);
-    let mut runner = script.runner(Limits::default());
-    runner.run(Event::Up, &parameters(), Instant::now());
-    runner.run(Event::Down, &parameters(), Instant::now());
-    run_until(&mut runner, |_| script.file("order") == "begin up\n");
-    fs::write(script.folder.path().join("go"), "").unwrap();
-    run_until(&mut runner, Runner::is_idle);
-    assert_eq!(script.file("order"), "begin up\nend up\nbegin down\nend down\n");
-}
+/// Notes its begin and its end, between which `up` waits for the file `go`.
+const WAIT_FOR_GO: &str = r#"
+    echo "begin $1" >>"$directory/order"
+    [ "$1" = down ] || while ! [ -e "$directory/go" ]; do sleep 0.01; done
+    echo "end $1" >>"$directory/order""#;
 
 #[test]
-fn an_up_that_never_started_needs_no_down() {
-    let script =
-        Script::new(r#"while ! [ -e "$folder/go" ]; do sleep 0.01; done; echo "$1" >>"$folder/order""#);
-    let mut runner = script.runner(Limits::default());
-    for event in [Event::Up, Event::Down, Event::Up, Event::Down] {
-        runner.run(event, &parameters(), Instant::now());
+fn down_waits_for_an_unfinished_up_and_an_up_that_never_started_needs_no_down() {
+    for events in [&[Event::Up, Event::Down][..], &[Event::Up, Event::Down, Event::Up, Event::Down]] {
+        let mut script = Script::new(WAIT_FOR_GO);
+        script.run(events.iter().copied());
+        script.wait_for("begin up\n");
+        script.files.write("go", "", 0o600);
+        script.wait();
+        assert_eq!(script.files.read("order"), "begin up\nend up\nbegin down\nend down\n");
     }
-    fs::write(script.folder.path().join("go"), "").unwrap();
-    run_until(&mut runner, Runner::is_idle);
-    assert_eq!(script.file("order"), "up\ndown\n");
 }
 
 #[test]
 fn a_script_that_hangs_is_terminated_and_what_it_started_too() {
-    let script = Script::new(r#"sleep 1000 & echo $! >"$folder/child"; echo $$ >"$folder/pid"; wait"#);
-    let mut runner = script.runner(Limits { run: Duration::from_millis(300), grace: Duration::from_mins(1) });
-    runner.run(Event::Up, &parameters(), Instant::now());
-    run_until(&mut runner, Runner::is_idle);
+    let body = r#"sleep 1000 & echo $! >"$directory/child"; echo $$ >"$directory/pid"; wait"#;
+    let limits = Limits { run: Duration::from_millis(300), grace: Duration::from_mins(1) };
+    let mut script = Script::with_limits(body, limits);
+    script.run([Event::Up]);
+    script.wait();
     assert!(logged("the script takes too long"));
-    run_until(&mut runner, |_| !lives(&script.file("child")) && !lives(&script.file("pid")));
+    script.wait_until(|script| !script.lives("child") && !script.lives("pid"));
 }
 
 #[test]
 fn a_script_that_ignores_sigterm_is_killed() {
-    let script = Script::new(r#"trap '' TERM; echo $$ >"$folder/pid"; while :; do sleep 0.05; done"#);
+    let body = r#"trap '' TERM; echo $$ >"$directory/pid"; while :; do sleep 0.05; done"#;
     let limits = Limits { run: Duration::from_millis(300), grace: Duration::from_millis(200) };
-    let mut runner = script.runner(limits);
-    runner.run(Event::Up, &parameters(), Instant::now());
-    run_until(&mut runner, Runner::is_idle);
+    let mut script = Script::with_limits(body, limits);
+    script.run([Event::Up]);
+    script.wait();
     assert!(logged("did not exit on SIGTERM"));
-    assert!(!lives(&script.file("pid")));
-}
-
-#[test]
-fn in_a_hurry_both_runs_end_within_five_seconds() {
-    let script = Script::new(r#"echo "$1" >>"$folder/order"; trap '' TERM; while :; do sleep 0.05; done"#);
-    let mut runner = script.runner(Limits::default());
-    let start = Instant::now();
-    runner.run(Event::Up, &parameters(), start);
-    run_until(&mut runner, |_| script.file("order") == "up\n");
-    let hurried = Instant::now();
-    runner.hurry(hurried);
-    runner.run(Event::Down, &parameters(), hurried);
-    run_until(&mut runner, |_| script.file("order") == "up\ndown\n");
-    runner.hurry(Instant::now());
-    run_until(&mut runner, Runner::is_idle);
-    assert_eq!(script.file("order"), "up\ndown\n");
-    assert!(hurried.elapsed() < Duration::from_secs(5), "{:?}", hurried.elapsed());
+    assert!(!script.lives("pid"));
 }
 
 #[test]
 fn in_a_hurry_no_up_starts_any_more_and_the_last_down_has_its_time() {
     let body = r#"
-        echo "begin $1" >>"$folder/order"
+        echo "begin $1" >>"$directory/order"
         [ "$1" = down ] || { trap '' TERM; while :; do sleep 0.05; done; }
         sleep 0.3
-        echo "end $1" >>"$folder/order""#;
-    let script = Script::new(body);
-    let mut runner = script.runner(Limits::default());
+        echo "end $1" >>"$directory/order""#;
+    let mut script = Script::new(body);
     // A session has ended and another begun while the script of the first still hangs.
-    for event in [Event::Up, Event::Down, Event::Up] {
-        runner.run(event, &parameters(), Instant::now());
-    }
-    run_until(&mut runner, |_| script.file("order") == "begin up\n");
+    script.run([Event::Up, Event::Down, Event::Up]);
+    script.wait_for("begin up\n");
     let hurried = Instant::now();
-    runner.hurry(hurried);
-    runner.run(Event::Down, &parameters(), hurried);
-    run_until(&mut runner, Runner::is_idle);
-    assert_eq!(script.file("order"), "begin up\nbegin down\nend down\n");
+    script.runner.hurry(hurried);
+    script.run([Event::Down]);
+    script.wait();
+    assert_eq!(script.files.read("order"), "begin up\nbegin down\nend down\n");
     assert!(hurried.elapsed() < Duration::from_secs(5), "{:?}", hurried.elapsed());
 }
 
 #[test]
 fn a_runner_that_is_dropped_leaves_no_process() {
-    let script = Script::new(r#"echo $$ >"$folder/pid"; while :; do sleep 0.05; done"#);
-    let mut runner = script.runner(Limits::default());
-    runner.run(Event::Up, &parameters(), Instant::now());
-    run_until(&mut runner, |_| script.file("pid").ends_with('\n'));
-    drop(runner);
-    assert!(!lives(&script.file("pid")));
+    let mut script = Script::new(r#"echo $$ >"$directory/pid"; while :; do sleep 0.05; done"#);
+    script.run([Event::Up]);
+    script.wait_until(|script| script.files.read("pid").ends_with('\n'));
+    script.runner = Runner::new(None, ScriptMode::Run, Limits::default());
+    assert!(!script.lives("pid"));
 }
 
 #[test]
 fn a_process_that_the_script_leaves_running_is_not_waited_for() {
-    let script = Script::new(r#"sleep 1000 & echo $! >"$folder/child""#);
-    let mut runner = script.runner(Limits::default());
-    runner.run(Event::Up, &parameters(), Instant::now());
-    run_until(&mut runner, Runner::is_idle);
-    let child = script.file("child");
-    assert!(lives(&child), "it may be a daemon that the script was meant to start");
-    let killed = Command::new("kill").arg(child.trim()).status().unwrap();
+    let mut script = Script::new(r#"sleep 1000 & echo $! >"$directory/child""#);
+    script.run([Event::Up]);
+    script.wait();
+    assert!(script.lives("child"), "it may be a daemon that the script was meant to start");
+    let killed = Command::new("kill").arg(script.files.read("child").trim()).status().unwrap();
     assert!(killed.success());
 }
 
 #[test]
 fn a_rehearsal_prints_the_command_line_instead() {
     static PRINTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    let script = Script::new("echo ran >$folder/ran");
     let print = ScriptMode::Rehearse(Box::new(|words| PRINTED.lock().unwrap().push(words.join(" "))));
-    let mut runner = Runner::new(Some(script.path()), print, Limits::default());
+    let files = Directory::default();
+    let path = files.script(r#"echo >"$directory/ran""#);
+    let mut runner = Runner::new(Some(path.clone().into()), print, Limits::default());
     runner.run(Event::Up, &parameters(), Instant::now());
     assert!(runner.is_idle());
     let arguments =
         "up broker.example 192.0.2.1 network 203.0.113.1 192.0.2.2 2001:db8::2 2001:db8::1 2001:db8:1::/48";
-    assert_eq!(*PRINTED.lock().unwrap(), [format!("{} {arguments}", script.path().display())]);
-    assert_eq!(script.file("ran"), "");
+    assert_eq!(*PRINTED.lock().unwrap(), [format!("{path} {arguments}")]);
+    assert!(!files.has("ran"));
 }
 
 #[test]
 fn a_script_that_is_missing_or_unsafe_is_refused() {
-    let script = Script::new("");
-    let with = |path: &Path| script::check(&InputFile { path: path.to_owned(), named: true });
-    assert!(with(&script.path()).unwrap().is_some());
+    let files = Directory::default();
+    let check = |path: &str| script::check(&InputFile { path: path.into(), named: true });
+    let with_mode = |mode| check(&files.write("script", "#!/bin/sh\n", mode));
+    assert!(with_mode(0o755).unwrap().is_some());
     for mode in [0o775, 0o757] {
-        script.set_mode(mode);
-        assert!(matches!(with(&script.path()), Err(ScriptError::Writable(_))), "{mode:o}");
+        assert!(matches!(with_mode(mode), Err(ScriptError::Writable(_))), "{mode:o}");
     }
-    script.set_mode(0o644);
-    assert!(matches!(with(&script.path()), Err(ScriptError::NotExecutable(_))));
-    assert!(matches!(with(script.folder.path()), Err(ScriptError::NotExecutable(_))));
-    assert!(matches!(with(&script.folder.path().join("none")), Err(ScriptError::Missing { .. })));
+    assert!(matches!(with_mode(0o644), Err(ScriptError::NotExecutable(_))));
+    assert!(matches!(check(&files.file("")), Err(ScriptError::NotExecutable(_))));
+    assert!(matches!(check(&files.file("none")), Err(ScriptError::Missing { .. })));
 }
 
 #[test]
-fn a_missing_default_script_is_no_error() {
+fn a_missing_default_script_is_not_an_error() {
     record();
     let there = Path::new(SCRIPT).exists();
     let default = InputFile { path: SCRIPT.into(), named: false };

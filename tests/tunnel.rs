@@ -1,17 +1,17 @@
 //! Tunnels on a rehearsed kernel: what is done, in what order, and what is left when something fails.
 
-use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 
 use dtcpclient::protocol::Offer;
+use dtcpclient::tunnel::leftovers::lives;
 use dtcpclient::tunnel::{Carrier, Error, Settings, Tunnel};
 use ffi::errno::Errno;
 use ffi::kernel::{Ends, Kernel};
 use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message};
 use ffi::rehearsal::Rehearsal;
+use harness::{is_empty, name, rehearsal, silent};
 
 const GIF: Carrier = Carrier::Gif;
 const UDP: Carrier = Carrier::Udp { port: 4028 };
@@ -19,8 +19,10 @@ const UDP: Carrier = Carrier::Udp { port: 4028 };
 /// More calls than any tunnel takes.
 const MANY: u64 = 40;
 
-fn settings(carrier: Carrier) -> Settings {
-    Settings { server: "broker.example".to_owned(), carrier, mtu: 1400 }
+/// The tunnel of a process. The kernel that it borrows is leaked.
+fn tunnel(kernel: &Rehearsal, carrier: Carrier) -> Tunnel<'static> {
+    let settings = Settings { server: "broker.example".to_owned(), carrier, mtu: 1400 };
+    Tunnel::new(Box::leak(Box::new(kernel.clone())), settings)
 }
 
 /// The connection's own address.
@@ -48,120 +50,94 @@ fn other() -> Offer {
     offer(9, Some(("2001:db8::6", "2001:db8::5")))
 }
 
-/// A rehearsal, and the commands that it has printed so far.
-fn rehearsal() -> (Rehearsal, Rc<RefCell<Vec<String>>>) {
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let sink = Rc::clone(&told);
-    (Rehearsal::new(move |words| sink.borrow_mut().push(words.join(" "))), told)
-}
-
-fn name(name: &str) -> InterfaceName {
-    InterfaceName::new(name).expect("a good name")
+/// A kernel with a tunnel.
+fn up(carrier: Carrier, offer: &Offer) -> (Rehearsal, Tunnel<'static>) {
+    let kernel = silent();
+    let mut tunnel = tunnel(&kernel, carrier);
+    tunnel.bring_up(LOCAL, offer).expect("a tunnel");
+    (kernel, tunnel)
 }
 
 /// Makes a tunnel and forgets it, as a process does that is killed.
-fn make_and_forget(kernel: &mut Rehearsal, carrier: Carrier, offer: &Offer) -> Result<(), Error> {
-    let mut tunnel = Tunnel::new(kernel, settings(carrier));
+fn make_and_forget(kernel: &Rehearsal, carrier: Carrier, offer: &Offer) -> Result<(), Error> {
+    let mut tunnel = tunnel(kernel, carrier);
     let made = tunnel.bring_up(LOCAL, offer);
     std::mem::forget(tunnel);
     made
 }
 
-fn is_empty(kernel: &Rehearsal) -> bool {
-    kernel.interfaces().is_empty() && kernel.nodes().is_empty()
+fn names(kernel: &Rehearsal) -> Vec<String> {
+    kernel.interfaces().iter().map(|interface| interface.name.to_string()).collect()
 }
 
-#[test]
-fn a_gif_is_made_and_removed_by_these_commands() {
-    let (mut kernel, told) = rehearsal();
-    Tunnel::new(&mut kernel, settings(GIF)).bring_up(LOCAL, &numbered()).unwrap();
-    let description =
-        format!("ifconfig gif0 description dtcpclient: broker.example, pid {}", std::process::id());
-    assert_eq!(
-        *told.borrow(),
-        [
-            "ifconfig gif0 create",
-            &description,
-            "ifconfig gif0 group dtcpclient",
-            "ifconfig gif0 tunnel 192.0.2.1 192.0.2.2",
-            "ifconfig gif0 mtu 1400",
-            "ifconfig gif0 inet6 -ifdisabled",
-            "ifconfig gif0 up",
-            "ifconfig gif0 inet6 2001:db8::2 2001:db8::1 prefixlen 128",
-            "ifconfig gif0 destroy",
-        ]
-    );
-    assert!(is_empty(&kernel));
-}
-
-#[test]
-fn a_udp_tunnel_is_made_and_removed_by_these_commands() {
-    let (mut kernel, told) = rehearsal();
-    Tunnel::new(&mut kernel, settings(UDP)).bring_up(LOCAL, &bare()).unwrap();
-    let description =
-        format!("ifconfig ng0 description dtcpclient: broker.example, pid {}", std::process::id());
-    assert_eq!(
-        *told.borrow(),
-        [
-            "ngctl mkpeer . iface dtcp inet",
-            &description,
-            "ifconfig ng0 group dtcpclient",
-            "ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp",
-            "ngctl msg ng0:inet6 bind inet/192.0.2.1:4028",
-            "ngctl msg ng0:inet6 connect inet/192.0.2.2:4030",
-            "ifconfig ng0 mtu 1400",
-            "ifconfig ng0 inet6 -ifdisabled",
-            "ifconfig ng0 up",
-            "ngctl shutdown ng0:",
-        ]
-    );
-    assert!(is_empty(&kernel));
-}
-
-#[test]
-fn a_made_tunnel_can_carry_packets() {
-    for carrier in [GIF, UDP] {
-        let (mut kernel, _) = rehearsal();
-        make_and_forget(&mut kernel, carrier, &numbered()).unwrap();
-        let [interface] = &kernel.interfaces()[..] else { panic!("one interface") };
-        assert!(interface.up && interface.ipv6_enabled && kernel.is_running(interface), "{interface:?}");
-        assert_eq!(
-            (interface.mtu, interface.groups.as_slice()),
-            (1400, ["dtcpclient".to_owned()].as_slice())
-        );
-        assert_eq!(interface.addresses, [numbered().inner.unwrap()]);
-    }
-}
-
-/// The commands of a second login, after `meddle` has been at the interface.
-fn second_login(
-    carrier: Carrier,
-    from: &Offer,
-    to: &Offer,
-    local: Ipv4Addr,
-    meddle: fn(&Rehearsal, &InterfaceName),
-) -> Vec<String> {
-    let (kernel, told) = rehearsal();
-    let mut shared = kernel.clone();
-    let mut tunnel = Tunnel::new(&mut shared, settings(carrier));
-    tunnel.bring_up(LOCAL, from).expect("a tunnel");
-    let before = tunnel.interface().cloned().expect("an interface");
-    meddle(&kernel, &before);
-    told.borrow_mut().clear();
-    tunnel.bring_up(local, to).expect("a tunnel elsewhere");
-    assert_eq!(tunnel.interface(), Some(&before), "the interface keeps its name");
+/// There is one interface, and it can carry packets.
+fn assert_carries(kernel: &Rehearsal, offer: &Offer) {
     let [interface] = &kernel.interfaces()[..] else { panic!("one interface") };
     assert!(interface.up && interface.ipv6_enabled && kernel.is_running(interface), "{interface:?}");
     assert_eq!((interface.mtu, &interface.groups[..]), (1400, &["dtcpclient".to_owned()][..]));
-    assert_eq!(interface.addresses, Vec::from_iter(to.inner));
-    told.take()
+    assert_eq!(interface.addresses, Vec::from_iter(offer.inner));
 }
 
-/// Those of the commands that tell this login from the first.
-fn changes(carrier: Carrier, from: &Offer, to: &Offer) -> Vec<String> {
-    let mut commands = second_login(carrier, from, to, LOCAL, |_, _| {});
-    commands.retain(|command| [" tunnel ", " inet6 2001", "ngctl"].iter().any(|part| command.contains(part)));
-    commands
+#[test]
+fn a_tunnel_is_made_and_removed_by_these_commands_and_can_carry_packets() {
+    let gif = [
+        "ifconfig gif0 create",
+        "ifconfig gif0 description dtcpclient: broker.example, pid PID",
+        "ifconfig gif0 group dtcpclient",
+        "ifconfig gif0 tunnel 192.0.2.1 192.0.2.2",
+        "ifconfig gif0 mtu 1400",
+        "ifconfig gif0 inet6 -ifdisabled",
+        "ifconfig gif0 up",
+        "ifconfig gif0 inet6 2001:db8::2 2001:db8::1 prefixlen 128",
+        "ifconfig gif0 destroy",
+    ];
+    let udp = [
+        "ngctl mkpeer . iface dtcp inet",
+        "ifconfig ng0 description dtcpclient: broker.example, pid PID",
+        "ifconfig ng0 group dtcpclient",
+        "ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp",
+        "ngctl msg ng0:inet6 bind inet/192.0.2.1:4028",
+        "ngctl msg ng0:inet6 connect inet/192.0.2.2:4030",
+        "ifconfig ng0 mtu 1400",
+        "ifconfig ng0 inet6 -ifdisabled",
+        "ifconfig ng0 up",
+        "ifconfig ng0 inet6 2001:db8::2 2001:db8::1 prefixlen 128",
+        "ngctl shutdown ng0:",
+    ];
+    for (carrier, expected) in [(GIF, &gif[..]), (UDP, &udp)] {
+        let (kernel, commands) = rehearsal();
+        let mut tunnel = tunnel(&kernel, carrier);
+        tunnel.bring_up(LOCAL, &numbered()).unwrap();
+        assert_carries(&kernel, &numbered());
+        drop(tunnel);
+        let pid = std::process::id().to_string();
+        assert_eq!(
+            commands.take(),
+            expected.iter().map(|line| line.replace("PID", &pid)).collect::<Vec<_>>()
+        );
+        assert!(is_empty(&kernel));
+    }
+}
+
+/// The commands of a second login, after `meddle` has been at the interface: those that set the ends of a gif, or to the
+/// nodes of a UDP tunnel.
+fn second_login(
+    carrier: Carrier,
+    [from, to]: [&Offer; 2],
+    local: Ipv4Addr,
+    meddle: fn(&Rehearsal, &InterfaceName),
+) -> Vec<String> {
+    let (kernel, commands) = rehearsal();
+    let mut tunnel = tunnel(&kernel, carrier);
+    tunnel.bring_up(LOCAL, from).expect("a tunnel");
+    let before = tunnel.interface().cloned().expect("an interface");
+    meddle(&kernel, &before);
+    commands.take();
+    tunnel.bring_up(local, to).expect("a tunnel elsewhere");
+    assert_eq!(tunnel.interface(), Some(&before), "the interface keeps its name");
+    assert_carries(&kernel, to);
+    let parts = if carrier == GIF { [" tunnel ", " inet6 2001"] } else { ["ngctl"; 2] };
+    commands.take().into_iter().filter(|command| parts.iter().any(|part| command.contains(part))).collect()
 }
 
 #[test]
@@ -171,16 +147,20 @@ fn a_new_login_sets_the_outer_addresses_in_place_and_removes_the_inner_ones_that
     let add = "ifconfig gif0 inet6 2001:db8::2 2001:db8::1 prefixlen 128";
     let remove = "ifconfig gif0 inet6 2001:db8::2 -alias";
     let renumber = "ifconfig gif0 inet6 2001:db8::6 2001:db8::5 prefixlen 128";
-    assert_eq!(changes(GIF, &numbered(), &other()), [there, remove, renumber]);
-    assert_eq!(changes(GIF, &numbered(), &numbered()), [here, add]);
-    assert_eq!(changes(GIF, &bare(), &bare()), [here]);
-    assert_eq!(changes(GIF, &numbered(), &offer(9, None)), [there, remove]);
+    for (from, to, expected) in [
+        (numbered(), other(), &[there, remove, renumber][..]),
+        (numbered(), numbered(), &[here, add]),
+        (bare(), bare(), &[here]),
+        (numbered(), offer(9, None), &[there, remove]),
+    ] {
+        assert_eq!(second_login(GIF, [&from, &to], LOCAL, |_, _| {}), expected);
+    }
 }
 
 #[test]
 fn a_new_login_mends_what_others_did_to_the_interface() {
     for carrier in [GIF, UDP] {
-        second_login(carrier, &numbered(), &numbered(), LOCAL, |kernel, interface| {
+        second_login(carrier, [&numbered(); 2], LOCAL, |kernel, interface| {
             assert!(kernel.meddle(interface, |interface| {
                 (interface.up, interface.ipv6_enabled, interface.mtu) = (false, false, 1280);
                 interface.addresses.clear();
@@ -190,42 +170,29 @@ fn a_new_login_mends_what_others_did_to_the_interface() {
     }
 }
 
-/// The netgraph commands of a second login.
-fn messages(to: &Offer, local: Ipv4Addr, meddle: fn(&Rehearsal, &InterfaceName)) -> Vec<String> {
-    let mut commands = second_login(UDP, &numbered(), to, local, meddle);
-    commands.retain(|command| command.starts_with("ngctl"));
-    commands
-}
-
 #[test]
-fn the_ksocket_is_left_alone_while_it_has_its_ends_and_else_made_again() {
-    let elsewhere = Ipv4Addr::new(198, 51, 100, 7);
+fn the_ksocket_is_made_again_unless_it_has_its_ends() {
+    const UPLINK: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
     let remove = "ngctl shutdown ng0:inet6";
     let make = "ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp";
     let bind = "ngctl msg ng0:inet6 bind inet/192.0.2.1:4028";
+    let bind_elsewhere = "ngctl msg ng0:inet6 bind inet/198.51.100.7:4028";
     let connect = "ngctl msg ng0:inet6 connect inet/192.0.2.2:4030";
-    assert_eq!(messages(&numbered(), LOCAL, |_, _| {}), [""; 0]);
-    let gone = messages(&numbered(), LOCAL, Rehearsal::shut_down_ksocket);
-    assert_eq!(gone, [make, bind, connect]);
-    let moved = messages(&numbered(), elsewhere, |_, _| {});
-    assert_eq!(moved, [remove, make, "ngctl msg ng0:inet6 bind inet/198.51.100.7:4028", connect]);
-    let unconnected = messages(&numbered(), LOCAL, |kernel, node| {
-        connect_in_vain(&mut kernel.clone(), node);
+    let connect_elsewhere = "ngctl msg ng0:inet6 connect inet/192.0.2.9:4030";
+    let login = |to, local, meddle| second_login(UDP, [&numbered(), &to], local, meddle);
+    assert_eq!(login(numbered(), LOCAL, |_, _| {}), [""; 0]);
+    assert_eq!(login(numbered(), LOCAL, Rehearsal::shut_down_ksocket), [make, bind, connect]);
+    assert_eq!(login(numbered(), UPLINK, |_, _| {}), [remove, make, bind_elsewhere, connect]);
+    let unconnected = login(numbered(), LOCAL, |kernel, node| {
+        kernel.set_route(None);
+        let connect = Message::Connect(IfaceNode::Named(node.clone()), SocketAddrV4::new(LOCAL, 4030));
+        assert!(kernel.clone().open_netgraph().expect("a socket").send(&connect).is_err());
+        kernel.set_route(Some(LOCAL));
     });
     assert_eq!(unconnected, [remove, make, bind, connect]);
     // As on a host with two uplinks: a ksocket connected again in place would send from the route's address.
-    let other_server = messages(&other(), LOCAL, |kernel, _| {
-        kernel.set_route(Some(Ipv4Addr::new(198, 51, 100, 7)));
-    });
-    assert_eq!(other_server, [remove, make, bind, "ngctl msg ng0:inet6 connect inet/192.0.2.9:4030"]);
-}
-
-/// Leaves a ksocket unconnected, as a connect without a route does.
-fn connect_in_vain(kernel: &mut Rehearsal, node: &InterfaceName) {
-    kernel.set_route(None);
-    let connect = Message::Connect(IfaceNode::Named(node.clone()), SocketAddrV4::new(LOCAL, 4030));
-    assert!(kernel.open_netgraph().expect("a socket").send(&connect).is_err());
-    kernel.set_route(Some(LOCAL));
+    let other_server = login(other(), LOCAL, |kernel, _| kernel.set_route(Some(UPLINK)));
+    assert_eq!(other_server, [remove, make, bind, connect_elsewhere]);
 }
 
 /// Errnos that mean something to the code, and one that does not.
@@ -241,43 +208,37 @@ const ERRNOS: [Errno; 8] = [
 ];
 
 #[test]
-fn whichever_call_fails_a_new_tunnel_fails_cleanly_and_works_the_next_time() {
+fn if_a_call_fails_a_new_tunnel_fails_cleanly_and_works_the_next_time() {
+    let with_or_without_modules: [fn(Rehearsal) -> Rehearsal; 2] =
+        [|kernel| kernel, Rehearsal::without_modules];
     for carrier in [GIF, UDP] {
-        for errno in ERRNOS {
-            for modules in [true, false] {
-                let mut failures = 0;
-                for n in 1..=MANY {
-                    let (kernel, _) = rehearsal();
-                    let mut kernel = if modules { kernel } else { kernel.without_modules() };
-                    kernel.fail_call(n, errno);
-                    if let Err(error) = make_and_forget(&mut kernel, carrier, &numbered()) {
-                        failures += 1;
-                        assert!(
-                            is_empty(&kernel),
-                            "call {n}, {errno}: {error} leaves {:?}",
-                            kernel.interfaces()
-                        );
-                        assert!(!error.to_string().is_empty());
-                        // The call that is to fail may still be ahead.
-                        make_and_forget(&mut kernel, carrier, &numbered()).unwrap();
-                    }
-                    assert_eq!(kernel.interfaces().len(), 1);
+        for (errno, change) in
+            ERRNOS.into_iter().flat_map(|errno| with_or_without_modules.map(|it| (errno, it)))
+        {
+            let mut failures = 0;
+            for n in 1..=MANY {
+                let kernel = change(silent());
+                kernel.fail_call(n, errno);
+                if let Err(error) = make_and_forget(&kernel, carrier, &numbered()) {
+                    failures += 1;
+                    assert!(is_empty(&kernel), "call {n}, {errno}: {error} leaves {:?}", kernel.interfaces());
+                    assert!(!error.to_string().is_empty());
+                    // The call that is to fail may still be ahead.
+                    make_and_forget(&kernel, carrier, &numbered()).unwrap();
                 }
-                assert!(failures >= 7, "{carrier:?}, {errno}: only {failures} calls could fail");
+                assert_eq!(kernel.interfaces().len(), 1);
             }
+            assert!(failures >= 7, "{carrier:?}, {errno}: only {failures} calls could fail");
         }
     }
 }
 
 #[test]
-fn whichever_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_changed_the_next_time() {
+fn if_a_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_changed_the_next_time() {
     for (carrier, calls) in [(GIF, 8), (UDP, 12)] {
         let mut failures = 0;
         for n in 1..=MANY {
-            let (kernel, _) = rehearsal();
-            let mut shared = kernel.clone();
-            let mut tunnel = Tunnel::new(&mut shared, settings(carrier));
-            tunnel.bring_up(LOCAL, &numbered()).unwrap();
+            let (kernel, mut tunnel) = up(carrier, &numbered());
             let before = (kernel.interfaces(), kernel.nodes());
             kernel.fail_call(n, Errno(12));
             if tunnel.bring_up(LOCAL, &other()).is_ok() {
@@ -296,10 +257,7 @@ fn whichever_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_changed_the_
 
 #[test]
 fn a_live_tunnel_that_can_neither_be_changed_nor_restored_is_removed() {
-    let (kernel, _) = rehearsal();
-    let mut shared = kernel.clone();
-    let mut tunnel = Tunnel::new(&mut shared, settings(UDP));
-    tunnel.bring_up(LOCAL, &numbered()).unwrap();
+    let (kernel, mut tunnel) = up(UDP, &numbered());
     // On a real kernel, the ksocket would now take packets from anyone.
     kernel.set_route(None);
     assert!(tunnel.bring_up(LOCAL, &other()).is_err());
@@ -313,8 +271,7 @@ fn a_live_tunnel_that_can_neither_be_changed_nor_restored_is_removed() {
 fn a_panic_takes_the_tunnel_down() {
     for carrier in [GIF, UDP] {
         let kernel = Rehearsal::new(|words| assert!(words[2] != "up", "as a fault of ours would"));
-        let mut shared = kernel.clone();
-        let bring_up = || Tunnel::new(&mut shared, settings(carrier)).bring_up(LOCAL, &bare());
+        let bring_up = || tunnel(&kernel, carrier).bring_up(LOCAL, &bare());
         assert!(catch_unwind(AssertUnwindSafe(bring_up)).is_err());
         assert!(is_empty(&kernel));
     }
@@ -324,69 +281,60 @@ fn a_panic_takes_the_tunnel_down() {
 fn missing_modules_are_loaded_and_the_call_tried_again() {
     let netgraph = ["kldload ng_socket", "kldload ng_iface", "kldload ng_ksocket"];
     for (carrier, first) in [(GIF, &["kldload if_gif"][..]), (UDP, &netgraph)] {
-        let (kernel, told) = rehearsal();
-        make_and_forget(&mut kernel.without_modules(), carrier, &bare()).unwrap();
-        assert_eq!(told.borrow()[..first.len()], *first);
+        let (kernel, commands) = rehearsal();
+        make_and_forget(&kernel.without_modules(), carrier, &bare()).unwrap();
+        assert_eq!(commands.borrow()[..first.len()], *first);
     }
-}
-
-fn complaint(kernel: Rehearsal, carrier: Carrier) -> String {
-    let mut kernel = kernel;
-    let error = make_and_forget(&mut kernel, carrier, &bare()).expect_err("a refusal");
-    assert!(is_empty(&kernel));
-    error.to_string()
 }
 
 #[test]
 fn a_refusal_says_what_to_do() {
+    let with = |change: fn(&Rehearsal)| {
+        let kernel = silent();
+        change(&kernel);
+        kernel
+    };
     for (kernel, carrier, advice) in [
-        (rehearsal().0.as_nobody(), GIF, "run as root"),
-        (rehearsal().0.as_nobody(), UDP, "run as root"),
-        (rehearsal().0.in_jail(), GIF, "in a jail, vnet is required"),
-        (rehearsal().0.in_jail(), UDP, "enable vnet for the jail"),
-        (rehearsal().0.without_kldload(), GIF, "run `kldload if_gif` on the host"),
-        (rehearsal().0.without_kldload(), UDP, "run `kldload ng_socket` on the host"),
+        (silent().as_nobody(), GIF, "run as root"),
+        (silent().as_nobody(), UDP, "run as root"),
+        (silent().in_jail(), GIF, "in a jail, vnet is required"),
+        (silent().in_jail(), UDP, "enable vnet for the jail"),
+        (silent().without_kldload(), GIF, "run `kldload if_gif` on the host"),
+        (silent().without_kldload(), UDP, "run `kldload ng_socket` on the host"),
+        // The first call opens the control socket, the second makes the iface node.
+        (with(|kernel| kernel.fail_call(2, Errno::EPERM)), UDP, "run `kldload ng_iface` on the host"),
+        (with(|kernel| kernel.fail_call(2, Errno::ENOENT)), UDP, "cannot load the kernel module ng_iface"),
+        (with(|kernel| kernel.set_route(None)), UDP, "no route to 192.0.2.2"),
     ] {
-        let complaint = complaint(kernel, carrier);
-        assert!(complaint.contains(advice), "{complaint}");
+        let error = make_and_forget(&kernel, carrier, &bare()).expect_err("a refusal").to_string();
+        assert!(is_empty(&kernel) && error.contains(advice), "{error}");
     }
-    // The calls are: open the control socket, make the iface node.
-    for (errno, advice) in [
-        (Errno::EPERM, "run `kldload ng_iface` on the host"),
-        (Errno::ENOENT, "cannot load the kernel module ng_iface"),
-    ] {
-        let (kernel, _) = rehearsal();
-        kernel.fail_call(2, errno);
-        let complaint = complaint(kernel, UDP);
-        assert!(complaint.contains(advice), "{complaint}");
-    }
-    let (kernel, _) = rehearsal();
-    kernel.set_route(None);
-    assert!(complaint(kernel, UDP).contains("no route to 192.0.2.2"));
 }
 
 #[test]
-fn a_port_or_a_pair_that_is_taken_is_named() {
-    let (mut kernel, _) = rehearsal();
-    make_and_forget(&mut kernel, UDP, &bare()).unwrap();
-    let error = make_and_forget(&mut kernel, UDP, &bare()).unwrap_err();
-    assert_eq!(error.to_string(), "UDP port 4028 is in use on 192.0.2.1");
-    make_and_forget(&mut kernel, GIF, &bare()).unwrap();
-    let error = make_and_forget(&mut kernel, GIF, &bare()).unwrap_err().to_string();
-    assert!(
-        error.contains("another gif has the outer addresses 192.0.2.1 to 192.0.2.2, wanted for gif1"),
-        "{error}"
-    );
-    assert_eq!(kernel.interfaces().len(), 2, "the others are not touched");
+fn an_error_names_the_port_or_the_pair_that_is_taken() {
+    let kernel = silent();
+    for (carrier, taken) in [
+        (UDP, "UDP port 4028 is in use on 192.0.2.1"),
+        (
+            GIF,
+            "another gif has the outer addresses 192.0.2.1 to 192.0.2.2, wanted for gif1: find it with ifconfig and destroy it",
+        ),
+    ] {
+        make_and_forget(&kernel, carrier, &bare()).unwrap();
+        let error = make_and_forget(&kernel, carrier, &bare()).unwrap_err().to_string();
+        assert_eq!(error, taken);
+    }
+    assert_eq!(names(&kernel), ["ng0", "gif0"], "the others are not touched");
 }
 
 #[test]
-fn without_the_privilege_it_is_said_before_anyone_logs_in() {
+fn a_missing_privilege_is_reported_before_the_login() {
     for carrier in [GIF, UDP] {
-        let check = |mut kernel: Rehearsal| Tunnel::new(&mut kernel, settings(carrier)).check_privilege();
-        assert_eq!(check(rehearsal().0), Ok(()));
-        assert_eq!(check(rehearsal().0.without_modules()), Ok(()));
-        for kernel in [rehearsal().0.as_nobody(), rehearsal().0.in_jail()] {
+        let check = |kernel| tunnel(&kernel, carrier).check_privilege();
+        assert_eq!(check(silent()), Ok(()));
+        assert_eq!(check(silent().without_modules()), Ok(()));
+        for kernel in [silent().as_nobody(), silent().in_jail()] {
             assert!(check(kernel).is_err());
         }
     }
@@ -395,10 +343,7 @@ fn without_the_privilege_it_is_said_before_anyone_logs_in() {
 #[test]
 fn an_interface_that_was_renamed_is_found_and_removed() {
     for carrier in [GIF, UDP] {
-        let (kernel, _) = rehearsal();
-        let mut shared = kernel.clone();
-        let mut tunnel = Tunnel::new(&mut shared, settings(carrier));
-        tunnel.bring_up(LOCAL, &numbered()).unwrap();
+        let (kernel, mut tunnel) = up(carrier, &numbered());
         let was = tunnel.interface().cloned().unwrap();
         assert!(kernel.meddle(&was, |interface| interface.name = name("wan6")));
         tunnel.bring_up(LOCAL, &offer(9, None)).unwrap();
@@ -411,61 +356,49 @@ fn an_interface_that_was_renamed_is_found_and_removed() {
 
 #[test]
 fn an_interface_with_another_description_is_still_ours() {
-    let (kernel, _) = rehearsal();
-    let mut shared = kernel.clone();
-    let mut tunnel = Tunnel::new(&mut shared, settings(GIF));
+    let (mut kernel, mut tunnel) = up(GIF, &bare());
+    kernel.set_description(&name("gif0"), "uplink").unwrap();
     tunnel.bring_up(LOCAL, &bare()).unwrap();
-    kernel.clone().set_description(&name("gif0"), "uplink").unwrap();
-    tunnel.bring_up(LOCAL, &bare()).unwrap();
-    assert_eq!(kernel.interfaces().len(), 1);
+    assert_eq!(names(&kernel), ["gif0"]);
     drop(tunnel);
     assert!(is_empty(&kernel));
 }
 
 #[test]
 fn an_interface_that_somebody_removed_is_made_again_and_another_s_is_not_touched() {
-    let (kernel, _) = rehearsal();
-    let mut shared = kernel.clone();
-    let mut tunnel = Tunnel::new(&mut shared, settings(GIF));
-    tunnel.bring_up(LOCAL, &bare()).unwrap();
-    kernel.clone().destroy_gif(&name("gif0")).unwrap();
+    let (mut kernel, mut tunnel) = up(GIF, &bare());
+    kernel.destroy_gif(&name("gif0")).unwrap();
     // The name is given to somebody else.
-    assert_eq!(kernel.clone().create_gif().unwrap(), name("gif0"));
+    assert_eq!(kernel.create_gif().unwrap(), name("gif0"));
     tunnel.bring_up(LOCAL, &bare()).unwrap();
     assert_eq!(tunnel.interface(), Some(&name("gif1")));
     drop(tunnel);
-    let names: Vec<_> = kernel.interfaces().iter().map(|interface| interface.name.to_string()).collect();
-    assert_eq!(names, ["gif0"]);
+    assert_eq!(names(&kernel), ["gif0"]);
 }
 
 #[test]
-fn what_a_killed_run_left_is_removed_and_nothing_else() {
-    let (mut kernel, _) = rehearsal();
-    make_and_forget(&mut kernel, GIF, &bare()).unwrap();
-    make_and_forget(&mut kernel, UDP, &bare()).unwrap();
+fn the_interfaces_of_a_killed_run_are_removed_and_no_others() {
+    let mut kernel = silent();
+    make_and_forget(&kernel, GIF, &bare()).unwrap();
+    make_and_forget(&kernel, UDP, &bare()).unwrap();
     let foreign = kernel.create_gif().unwrap();
     kernel.join_group(&foreign, "dtcpclient").unwrap();
     kernel.set_description(&foreign, "uplink").unwrap();
     let me = std::process::id();
-    Tunnel::new(&mut kernel, settings(GIF)).remove_leftovers(|pid| pid == me);
+    tunnel(&kernel, GIF).remove_leftovers(|pid| pid == me);
     assert_eq!(kernel.interfaces().len(), 3, "the process lives");
-    Tunnel::new(&mut kernel, settings(GIF)).remove_leftovers(|_| false);
-    let names: Vec<_> = kernel.interfaces().iter().map(|interface| interface.name.clone()).collect();
-    assert_eq!(names, [foreign]);
-    make_and_forget(&mut kernel, UDP, &bare()).expect("the port is free again");
+    tunnel(&kernel, GIF).remove_leftovers(|_| false);
+    assert_eq!(names(&kernel), [foreign.to_string()]);
+    make_and_forget(&kernel, UDP, &bare()).expect("the port is free again");
 }
 
 #[test]
-fn a_process_lives_or_does_not() {
-    use dtcpclient::tunnel::leftovers::lives;
+fn a_process_lives_until_it_was_waited_for_and_this_one_does_not_count() {
     let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
     assert!(lives(child.id()));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!lives(child.id()));
-    assert!(
-        !lives(std::process::id()),
-        "an interface with our own pid was left behind by an earlier process"
-    );
+    assert!(!lives(std::process::id()), "an interface with our own pid is an earlier process's");
     assert!(!lives(u32::MAX));
 }

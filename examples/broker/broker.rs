@@ -12,7 +12,7 @@ use crate::lines::{Woken, wait};
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::session;
-use crate::tunnel::{Request, Transport, Tunnel};
+use crate::tunnel::{Request, Tunnel};
 use crate::users::Users;
 
 /// How long to wait when a connection cannot be accepted, for instance for want of a file descriptor.
@@ -54,7 +54,7 @@ impl Broker {
 
     /// Makes a tunnel; `None` if the pool is empty or the operator's program fails.
     pub(crate) fn begin(&self, request: &Request) -> Option<Tunnel> {
-        let share = self.pool().take(request.user, request.transport != Transport::Ip)?;
+        let share = self.pool().take(request.user, request.proto == "udp")?;
         let tunnel = Tunnel::new(request, share, &self.options);
         if self.run(&tunnel, "up") {
             return Some(tunnel);
@@ -77,7 +77,7 @@ impl Broker {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        event(format_args!("failed {change} {} {failure}", tunnel.user));
+        event(format_args!("failed {change} {} {failure}", tunnel.user()));
         false
     }
 

@@ -64,16 +64,16 @@ pub(crate) struct Options {
     #[arg(long = "udp-ports", value_name = "PORT", default_value_t = 4028, value_parser = clap::value_parser!(u16).range(1..))]
     pub first_port: u16,
 
-    /// Seconds that a client has to log in before the broker hangs up
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    /// Time that a client has to log in before the broker hangs up
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub login_timeout: Duration,
 
-    /// Seconds of silence on a tunnel's connection before the broker hangs up
-    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    /// Time of silence on a tunnel's connection before the broker hangs up
+    #[arg(long, value_name = "TIME", default_value = "300s", value_parser = humantime::parse_duration)]
     pub idle_timeout: Duration,
 
-    /// Seconds between the answer to `quit` and the end of the tunnel
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    /// Time between the answer to `quit` and the end of the tunnel
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     pub farewell_delay: Duration,
 }
 
@@ -92,28 +92,19 @@ On SIGTERM and SIGINT the broker ends all tunnels, closes all connections and ex
 /// An IPv6 prefix and its length in bits, 1 to 128; the bits after it are zero.
 pub(crate) type Prefix = (Ipv6Addr, u8);
 
-fn prefix(text: &str) -> Result<Prefix, String> {
-    let (head, length) = text.split_once('/').ok_or("expected an address, a slash and a length")?;
-    let address = address(head)?;
-    let length = length.parse().ok().filter(|length| (1..=128).contains(length));
-    let length = length.ok_or("expected a length of 1 to 128")?;
-    if address.to_bits().trailing_zeros() < 128 - u32::from(length) {
-        return Err(format!("the address has bits set after the first {length}"));
+fn prefix(text: &str) -> Result<Prefix, &'static str> {
+    let words = text
+        .split_once('/')
+        .and_then(|(address, length)| Some((address.parse().ok()?, length.parse().ok()?)));
+    let (address, length): Prefix = words.ok_or("expected an IPv6 address, a slash and a length")?;
+    match length {
+        1..=128 if address.to_bits().trailing_zeros() >= 128 - u32::from(length) => Ok((address, length)),
+        1..=128 => Err("the address has bits set after the prefix"),
+        _ => Err("expected a length of 1 to 128"),
     }
-    Ok((address, length))
 }
 
-fn pair(text: &str) -> Result<[Ipv6Addr; 2], String> {
-    let (me, her) = text.split_once(',').ok_or("expected two addresses separated by a comma")?;
-    Ok([address(me)?, address(her)?])
-}
-
-fn address(text: &str) -> Result<Ipv6Addr, String> {
-    text.parse().map_err(|_| format!("expected an IPv6 address, not `{text}`"))
-}
-
-/// Up to an hour, fractions included.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected 0 to 3600".to_owned())
+fn pair(text: &str) -> Result<[Ipv6Addr; 2], &'static str> {
+    let pair: Result<Vec<_>, _> = text.split(',').map(str::parse).collect();
+    pair.ok().and_then(|pair| pair.try_into().ok()).ok_or("expected two IPv6 addresses separated by a comma")
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::broker::{Broker, event};
 use crate::lines::{Lines, wait};
-use crate::tunnel::{Request, Transport, Tunnel};
+use crate::tunnel::{Request, Tunnel};
 use crate::users;
 
 const AUTHENTICATION_FAILED: &str = "authentication failed.";
@@ -52,10 +52,7 @@ impl<'a> Session<'a> {
         let login_by = Instant::now() + options.login_timeout;
         self.lines.send(&format!("+OK {} DTCP broker", self.challenge))?;
         loop {
-            let deadline = match self.tunnel {
-                None => login_by,
-                Some(_) => Instant::now() + options.idle_timeout,
-            };
+            let deadline = self.tunnel.as_ref().map_or(login_by, |_| Instant::now() + options.idle_timeout);
             let Some(line) = self.lines.receive(deadline, stop)? else {
                 self.note("timeout");
                 return self.lines.send("-ERR connection timed out, disconnecting");
@@ -71,21 +68,15 @@ impl<'a> Session<'a> {
     }
 
     fn answer(&mut self, line: &str) -> String {
-        match command(line).as_str() {
-            "tunnel" => self.log_in(line).unwrap_or_else(|reason| format!("-ERR {reason}")),
-            "ping" => {
-                self.note("ping");
-                "+OK hi, happy to hear from you".to_owned()
-            }
-            "help" => {
-                self.note("help");
-                "+OK valid commands are: TUNNEL PING QUIT".to_owned()
-            }
-            _ => {
-                self.note("invalid");
-                "-ERR invalid command".to_owned()
-            }
-        }
+        let command = command(line);
+        let (event, answer) = match command.as_str() {
+            "tunnel" => return self.log_in(line).unwrap_or_else(|reason| format!("-ERR {reason}")),
+            "ping" => ("ping", "+OK hi, happy to hear from you"),
+            "help" => ("help", "+OK valid commands are: TUNNEL PING QUIT"),
+            _ => ("invalid", "-ERR invalid command"),
+        };
+        self.note(event);
+        answer.to_owned()
     }
 
     /// Answers `tunnel USER RESPONSE TUNTYPE [udp [PORT]]`, or gives the reason of the refusal. A second login
@@ -96,7 +87,7 @@ impl<'a> Session<'a> {
             return Err(self.refuse("", AUTHENTICATION_FAILED));
         };
         let accepted = self.broker.users.accept(user, &self.challenge, response);
-        let Some(transport) = transport(udp).filter(|_| accepted) else {
+        let Some((proto, client_port)) = transport(udp).filter(|_| accepted) else {
             return Err(self.refuse(user, AUTHENTICATION_FAILED));
         };
         if !self.broker.options.types.iter().any(|supported| supported == tuntype) {
@@ -105,7 +96,7 @@ impl<'a> Session<'a> {
             return Err(self.refuse(user, &format!("unsupported tunnel type {word}")));
         }
         self.end_tunnel();
-        let request = Request { user, tuntype, transport, me: self.me, her: self.her };
+        let request = Request { user, tuntype, proto, client_port, me: self.me, her: self.her };
         let tunnel = self.broker.begin(&request).ok_or_else(|| self.refuse(user, SOLD_OUT))?;
         let words = tunnel.words.each_ref().map(|word| if word.is_empty() { "-" } else { word });
         event(format_args!("granted {}", words.join(" ")));
@@ -132,7 +123,7 @@ impl<'a> Session<'a> {
     }
 
     fn user(&self) -> &str {
-        self.tunnel.as_ref().map_or("-", |tunnel| &tunnel.user)
+        self.tunnel.as_ref().map_or("-", Tunnel::user)
     }
 }
 
@@ -141,15 +132,12 @@ fn command(line: &str) -> String {
     line.split(' ').next().unwrap_or_default().to_ascii_lowercase()
 }
 
-/// What the words after the tunnel type ask for; `None` if they are unknown.
-fn transport(words: &[&str]) -> Option<Transport> {
+/// The protocol and the client's port that the words after the tunnel type ask for; `None` if they are unknown.
+fn transport(words: &[&str]) -> Option<(&'static str, Option<u16>)> {
     match *words {
-        [] => Some(Transport::Ip),
-        ["udp"] => Some(Transport::Udp { client_port: None }),
-        ["udp", port] => {
-            let port = port.parse().ok().filter(|&port| port != 0)?;
-            Some(Transport::Udp { client_port: Some(port) })
-        }
+        [] => Some(("ip", None)),
+        ["udp"] => Some(("udp", None)),
+        ["udp", port] => Some(("udp", Some(port.parse().ok().filter(|&port| port != 0)?))),
         _ => None,
     }
 }

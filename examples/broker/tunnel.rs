@@ -13,25 +13,18 @@ use crate::pool::Share;
 pub(crate) struct Request<'a> {
     pub user: &'a str,
     pub tuntype: &'a str,
-    pub transport: Transport,
+    /// What carries the tunnel's IPv6 packets: `ip` or `udp`.
+    pub proto: &'static str,
+    /// The client's UDP port. Without one, packets go to the source of its last one.
+    pub client_port: Option<u16>,
     /// The client's IPv4 address, as the server sees it.
     pub me: Ipv4Addr,
     /// The server's IPv4 address.
     pub her: Ipv4Addr,
 }
 
-/// What carries the tunnel's IPv6 packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
-    /// IPv4, protocol 41.
-    Ip,
-    /// UDP. Without a port from the client, packets go to the source of its last one.
-    Udp { client_port: Option<u16> },
-}
-
 /// A tunnel that was granted.
 pub(crate) struct Tunnel {
-    pub user: String,
     pub share: Share,
     /// `USER TUNTYPE ME HER ME6 HER6 PREFIX PROTO CLIENT_PORT SERVER_PORT`; empty if a word does not apply.
     pub words: [String; 10],
@@ -54,10 +47,6 @@ impl Tunnel {
         answer.extend(inner.iter().flatten().map(|&address| padded(address)));
         answer.extend(prefix.map(|(address, length)| format!("{}/{length}", padded(address))));
 
-        let (proto, client_port) = match request.transport {
-            Transport::Ip => ("ip", None),
-            Transport::Udp { client_port } => ("udp", client_port),
-        };
         let words = [
             request.user.to_owned(),
             request.tuntype.to_owned(),
@@ -66,11 +55,15 @@ impl Tunnel {
             word(inner.map(|[me6, _]| me6)),
             word(inner.map(|[_, her6]| her6)),
             word(prefix.map(|(address, length)| format!("{address}/{length}"))),
-            proto.to_owned(),
-            word(client_port),
+            request.proto.to_owned(),
+            word(request.client_port),
             word(share.port),
         ];
-        Self { user: request.user.to_owned(), share, words, answer: answer.join(" ") }
+        Self { share, words, answer: answer.join(" ") }
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        &self.words[0]
     }
 
     /// Runs the operator's program with `up` or `down`, and waits until it has ended.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use harness::{Broker, DEADLINE, Folder, Process, Programs};
+use harness::{Broker, Directory, Process};
 use nix::sys::signal::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -28,10 +28,11 @@ struct Act {
     options: &'static [&'static str],
     /// The broker's event when it grants the tunnel.
     granted: &'static str,
-    /// The commands that make the interface, set its outer and its inner addresses, and remove it.
-    create: &'static str,
-    connect: &'static str,
+    /// The commands that make the interface and set its outer addresses.
+    make: [&'static str; 2],
+    /// The command that sets its inner addresses.
     address: &'static str,
+    /// The command that removes it.
     remove: &'static str,
     /// The arguments of the script after `up` or `down`.
     facts: &'static str,
@@ -41,8 +42,7 @@ const GIF: Act = Act {
     title: "A network behind a gif(4) tunnel",
     options: &["-t", "network"],
     granted: "granted me network 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 2001:db8:1::/48 ip - -",
-    create: "ifconfig gif0 create",
-    connect: "ifconfig gif0 tunnel 127.0.0.1 127.0.0.1",
+    make: ["ifconfig gif0 create", "ifconfig gif0 tunnel 127.0.0.1 127.0.0.1"],
     address: "ifconfig gif0 inet6 2001:db8::6 2001:db8::5 prefixlen 128",
     remove: "ifconfig gif0 destroy",
     facts: "127.0.0.1 127.0.0.1 network 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 2001:db8:1::/48",
@@ -52,8 +52,7 @@ const UDP: Act = Act {
     title: "A host with a UDP tunnel, made of netgraph(4) nodes",
     options: &["-U", "-t", "host"],
     granted: "granted me host 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 - udp 4028 4028",
-    create: "ngctl mkpeer . iface dtcp inet",
-    connect: "ngctl msg ng0:inet6 connect inet/127.0.0.1:4028",
+    make: ["ngctl mkpeer . iface dtcp inet", "ngctl msg ng0:inet6 connect inet/127.0.0.1:4028"],
     address: "ifconfig ng0 inet6 2001:db8::6 2001:db8::5 prefixlen 128",
     remove: "ngctl shutdown ng0:",
     facts: "127.0.0.1 127.0.0.1 host 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 ''",
@@ -63,20 +62,18 @@ fn main() {
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&INTERRUPTED)).expect("a signal handler");
     }
-    let programs = build();
+    build();
     let start = Instant::now();
-    let directory = Folder::new();
-    directory.write("script", "#!/bin/sh\n", 0o755);
+    let directory = Directory::default();
 
     step("A DTCP broker starts. It has one user, whose password is in the client's auth file too");
     show("auth", directory.read("auth").trim_end());
-    let broker = Broker::start(&programs, &directory, &["--numbered"]);
-    let port = broker.port;
-    let mut broker = Actor::new(broker.process, |_| "broker");
+    let Broker { process, port } = Broker::start(&directory, &["--numbered"]);
+    let mut broker = Actor::new(process, |_| "broker");
     broker.see("broker", "listening on ");
 
     for act in [GIF, UDP] {
-        play(&act, &mut broker, port, &programs, &directory);
+        play(&act, &mut broker, port, &directory);
     }
 
     step("SIGTERM ends the broker");
@@ -86,28 +83,24 @@ fn main() {
 }
 
 /// Builds the client and the broker beside this example: `cargo run --example demo` builds neither.
-fn build() -> Programs {
+fn build() {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--profile", profile, "--bin", "dtcpclient", "--example", "broker"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .expect("cargo");
-    assert!(built.success(), "cannot build the client and the broker");
-    let examples = env::current_exe().expect("the path of this example");
-    let profile = examples.parent().and_then(|examples| examples.parent()).expect("a target directory");
-    Programs::find(&profile.join("dtcpclient").to_string_lossy())
+        .status();
+    assert!(built.expect("cargo").success(), "cannot build the client and the broker");
 }
 
-fn play(act: &Act, broker: &mut Actor, port: u16, programs: &Programs, directory: &Folder) {
+fn play(act: &Act, broker: &mut Actor, port: u16, directory: &Directory) {
     println!("\n{}\n{}", act.title, "=".repeat(act.title.len()));
 
     step(
         "The client starts. With -l it reconnects after a failure, with -d it logs each line of the protocol",
     );
-    let [script, pid_file] = ["script", "pid"].map(|file| directory.file(file).display().to_string());
-    let options = [act.options, &["--rehearse", "-l", "-d", "-s", &script, "-f", &pid_file]].concat();
-    let command = directory.client(programs, port, &options);
+    let script = directory.script("");
+    let options = ["--rehearse", "-l", "-d", "-s", &script, "-f", &directory.file("pid")];
+    let command = directory.client(port, &[act.options, &options].concat());
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     show("$", &format!("dtcpclient {}", arguments.join(" ")));
     let label = |line: &str| if line.starts_with("dtcpclient: ") { "log" } else { "command" };
@@ -117,7 +110,7 @@ fn play(act: &Act, broker: &mut Actor, port: u16, programs: &Programs, directory
     see_login(act, &mut client, broker);
 
     step("It makes the tunnel");
-    for command in [act.create, act.connect, act.address] {
+    for command in [act.make[0], act.make[1], act.address] {
         client.see("command", command);
     }
     client.see("log", "made ");
@@ -147,7 +140,7 @@ fn play(act: &Act, broker: &mut Actor, port: u16, programs: &Programs, directory
     see_quit(act, &script, &mut client, broker);
     client.see("command", act.remove);
     client.see_end();
-    assert!(!directory.file("pid").exists(), "the pid file is still there");
+    assert!(!directory.has("pid"), "the pid file is still there");
 }
 
 fn see_login(act: &Act, client: &mut Actor, broker: &mut Actor) {
@@ -188,8 +181,8 @@ impl Actor {
         let next = self.next.entry(label).or_default();
         loop {
             let (index, line) = self.process.wait_until(text, |lines| {
-                let mut new = lines.iter().enumerate().skip(*next);
-                new.find(|(_, line)| (self.label)(line) == label).map(|(index, line)| (index, line.clone()))
+                let index = (*next..lines.len()).find(|&index| (self.label)(&lines[index]) == label)?;
+                Some((index, lines[index].clone()))
             });
             assert!(!INTERRUPTED.load(Ordering::Relaxed), "interrupted");
             *next = index + 1;
@@ -202,7 +195,7 @@ impl Actor {
 
     /// Waits for the end of the program, shows the rest of its log, and checks that it has succeeded and does no more.
     fn see_end(&mut self) {
-        let (status, _) = self.process.wait(DEADLINE);
+        let (status, _) = self.process.wait();
         for (index, line) in self.process.lines().iter().enumerate() {
             let label = (self.label)(line);
             if index >= self.next.get(label).copied().unwrap_or(0) {
@@ -210,8 +203,8 @@ impl Actor {
                 assert_eq!(label, "log", "this should not have come");
             }
         }
-        show("exit", &status.to_string());
-        assert!(status.success());
+        assert_eq!(status, Some(0));
+        show("exit", "status 0");
     }
 }
 

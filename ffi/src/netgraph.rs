@@ -69,7 +69,9 @@ pub enum Message {
     /// Gets the address and port to which an iface node's ksocket is connected: see [`socket_address`]. ENOENT: there
     /// is no ksocket. ENOTCONN: it is not connected.
     GetPeerName(IfaceNode),
-    /// Binds an iface node's ksocket. EINVAL: it is bound already. EADDRINUSE: the port is taken.
+    /// Binds an iface node's ksocket. EINVAL: it is bound already. EADDRNOTAVAIL: this host does not have the address.
+    /// EADDRINUSE: the port is taken; not reported in a vnet jail, since a kernel thread handles the message with the
+    /// host's credentials, and the kernel compares ports within one jail only.
     Bind(IfaceNode, SocketAddrV4),
     /// Connects an iface node's ksocket. One that is connected already is disconnected first and loses its local
     /// address, but not its port: the route determines the new address. If it cannot be connected again, it remains

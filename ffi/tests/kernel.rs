@@ -1,17 +1,15 @@
 //! FreeBSD's own kernel, asked for all that the program asks of it.
 //!
-//! To be run as root, on a host or in a vnet jail, where `lo0` has 127.0.0.1; without the privilege to make
-//! interfaces each test says so and passes, or fails if the environment has `DTCPCLIENT_REQUIRE_KERNEL`. A test removes
-//! all that it has made. The modules that it has loaded stay.
+//! To be run as root, on a host or in a vnet jail, in which `lo0` has 127.0.0.1; without the privilege to make
+//! interfaces each test reports that and passes, or fails if the environment has `DTCPCLIENT_REQUIRE_KERNEL`. A test
+//! removes all that it has made. The modules that it has loaded stay.
 #![cfg(target_os = "freebsd")]
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::sync::MutexGuard;
 
 use ffi::errno::Errno;
 use ffi::freebsd::FreeBsd;
@@ -19,44 +17,29 @@ use ffi::kernel::{self, Ends, Kernel, Netgraph};
 use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message, interface_name, socket_address};
 use ffi::route_socket::{AddressChange, RouteSocket};
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use harness::freebsd::{
+    ALL_NODES, addresses, far_end, free_port, has_address, has_flags, index, packet_for, run, skip,
+};
+use harness::{DEADLINE, wait_until};
+use nix::net::if_::InterfaceFlags;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 /// No host has this address (RFC 5737).
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-/// All nodes of a link.
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const GROUP: &str = "dtcp-test";
 const NOBODY: u32 = 65534;
-/// How long to wait for what the kernel does by itself, such as to check an address for duplicates.
-const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A name that a test has given back may be the next that another gets.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-/// The kernel, where this process may make interfaces, for as long as it is this test's turn.
+/// The kernel, with its modules, if this process may make interfaces, for as long as it is this test's turn.
 fn kernel() -> Option<(FreeBsd, MutexGuard<'static, ()>)> {
-    let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut kernel = socket();
-    if let Err(refused) = kernel.check_privilege() {
-        skip(&format!("may not make interfaces here: {refused}"));
-        return None;
-    }
+    let (mut kernel, turn) = harness::freebsd::kernel()?;
     for module in ["if_gif", "ng_socket"] {
         if let Err(refused) = kernel.load_module(module) {
             eprintln!("{refused}: going on without");
         }
     }
     Some((kernel, turn))
-}
-
-/// Says why a test is skipped, unless all of them are required to run.
-fn skip(why: &str) {
-    assert!(std::env::var_os("DTCPCLIENT_REQUIRE_KERNEL").is_none(), "{why}");
-    eprintln!("skipped: {why}");
 }
 
 /// An interface that is removed with its test.
@@ -91,15 +74,11 @@ impl Deref for Interface {
 
 impl Drop for Interface {
     fn drop(&mut self) {
-        let removed = match socket().destroy_gif(&self.0) {
-            Err(cause) if cause.errno == Errno::EINVAL => send(&Message::ShutDown(self.node())).map(drop),
-            result => result,
-        };
-        match removed {
-            Err(cause) if ![Errno::ENXIO, Errno::ENOENT].contains(&cause.errno) => {
-                eprintln!("{} is left over: {cause}", self.0);
-            }
-            _ => {}
+        // A gif is destroyed, an ng interface goes with its node; the test may have removed either.
+        let _ = socket().destroy_gif(&self.0);
+        let _ = send(&Message::ShutDown(self.node()));
+        if index(&self.0).is_some() {
+            eprintln!("{} is left over", self.0);
         }
     }
 }
@@ -110,21 +89,20 @@ struct Alias(Ipv4Addr);
 impl Alias {
     fn new() -> Self {
         let alias = Self(Ipv4Addr::new(127, 13, 20, 28));
-        ifconfig(&format!("lo0 inet {}/32 alias", alias.0));
+        run(&format!("ifconfig lo0 inet {}/32 alias", alias.0));
         alias
     }
 }
 
 impl Drop for Alias {
     fn drop(&mut self) {
-        ifconfig(&format!("lo0 inet {} -alias", self.0));
+        run(&format!("ifconfig lo0 inet {} -alias", self.0));
     }
 }
 
-/// Does what an administrator might do.
-fn ifconfig(arguments: &str) {
-    let status = Command::new("ifconfig").args(arguments.split(' ')).status().expect("ifconfig(8)");
-    assert!(status.success() || std::thread::panicking(), "ifconfig {arguments}: {status}");
+fn is_jailed() -> bool {
+    let sysctl = Command::new("sysctl").args(["-n", "security.jail.jailed"]).output().expect("sysctl(8)");
+    sysctl.stdout.starts_with(b"1")
 }
 
 /// The socket for requests about interfaces.
@@ -161,80 +139,22 @@ fn inner(test: u16) -> Ends<Ipv6Addr> {
     Ends { local: address(2), remote: address(1) }
 }
 
-/// What getifaddrs(3) has of an interface, an entry for each of its addresses.
-fn entries(interface: &InterfaceName) -> Vec<InterfaceAddress> {
-    let all = getifaddrs().expect("a list of interfaces");
-    all.filter(|entry| entry.interface_name == interface.as_str()).collect()
-}
-
-fn has_flag(interface: &InterfaceName, flag: InterfaceFlags) -> bool {
-    let entries = entries(interface);
-    !entries.is_empty() && entries.iter().all(|entry| entry.flags.contains(flag))
-}
-
-/// The IPv6 addresses of an interface, each with its peer.
-fn addresses(interface: &InterfaceName) -> Vec<(Ipv6Addr, Option<Ipv6Addr>)> {
-    let ipv6 = |address: Option<nix::sys::socket::SockaddrStorage>| Some(address?.as_sockaddr_in6()?.ip());
-    let entries = entries(interface).into_iter();
-    entries.filter_map(|entry| Some((ipv6(entry.address)?, ipv6(entry.destination)))).collect()
-}
-
-fn has_address(interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> bool {
-    addresses(interface).contains(&(inner.local, Some(inner.remote)))
-}
-
 /// Whether an address can be used: it cannot while it is tentative.
 fn is_usable(address: Ipv6Addr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-/// The interface's index: another, if it was destroyed and made again.
-fn index(interface: &InterfaceName) -> Option<u32> {
-    if_nametoindex(interface.as_str()).ok()
-}
-
-/// Waits for something to be.
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
-        sleep(Duration::from_millis(20));
-    }
-}
-
-/// A UDP socket of this test, to be the far end of a tunnel.
-fn far_end() -> (UdpSocket, SocketAddrV4) {
-    let socket = UdpSocket::bind((LOOPBACK, 0)).expect("lo0 has 127.0.0.1");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let Ok(SocketAddr::V4(address)) = socket.local_addr() else { panic!("an IPv4 address") };
-    (socket, address)
-}
-
-/// A UDP port that nobody has.
-fn free_port() -> u16 {
-    UdpSocket::bind((ANY, 0)).and_then(|socket| socket.local_addr()).expect("a port").port()
-}
-
-/// The next IPv6 packet for this address that comes out of the tunnel, and from where.
-fn packet_for(far_end: &UdpSocket, address: Ipv6Addr) -> (Vec<u8>, SocketAddr) {
-    wait_for("a packet", || {
-        let mut packet = vec![0; 2000];
-        let (length, source) = far_end.recv_from(&mut packet).expect("a packet in time");
-        packet.truncate(length);
-        let destination = packet.get(24..40)?;
-        (packet[0] >> 4 == 6 && destination == address.octets()).then_some((packet, source))
-    })
+/// Waits until the kernel has checked an address for duplicates.
+fn wait_until_usable(address: Ipv6Addr) {
+    wait_until("the address to be checked", || is_usable(address).then_some(()));
 }
 
 /// Enables IPv6 on an interface and brings it up, and waits until it has a link-local address.
 fn bring_up(kernel: &mut FreeBsd, interface: &InterfaceName) {
     kernel.enable_ipv6(interface).expect("IPv6 is enabled");
     kernel.bring_up(interface).expect("it is up");
-    assert!(has_flag(interface, InterfaceFlags::IFF_UP));
-    wait_for("a link-local address", || {
+    assert!(has_flags(interface, InterfaceFlags::IFF_UP));
+    wait_until("a link-local address", || {
         addresses(interface).iter().any(|(local, _)| local.is_unicast_link_local()).then_some(())
     });
 }
@@ -257,9 +177,9 @@ fn a_gif_lives_as_the_program_wants_it() {
     let made = index(&gif).expect("it exists");
 
     kernel.set_outer_addresses(&gif, outer(1)).expect("outer addresses");
-    assert!(has_flag(&gif, InterfaceFlags::IFF_RUNNING));
+    assert!(has_flags(&gif, InterfaceFlags::IFF_RUNNING));
     kernel.set_mtu(&gif, 1400).expect("an MTU");
-    assert!(!has_flag(&gif, InterfaceFlags::IFF_UP));
+    assert!(!has_flags(&gif, InterfaceFlags::IFF_UP));
     bring_up(&mut kernel, &gif);
 
     kernel.add_address(&gif, inner(1)).expect("an inner address");
@@ -279,33 +199,24 @@ fn a_gif_lives_as_the_program_wants_it() {
 }
 
 #[test]
-fn a_gif_without_a_source_of_this_host_does_not_run() {
-    let Some((mut kernel, _turn)) = kernel() else { return };
-    let gif = Interface::gif(&mut kernel);
-    let elsewhere = Ends { local: FOREIGN, ..outer(3) };
-    kernel.set_outer_addresses(&gif, elsewhere).expect("a source that no interface has is accepted");
-    assert!(!has_flag(&gif, InterfaceFlags::IFF_RUNNING));
-    kernel.set_outer_addresses(&gif, outer(3)).expect("a source that lo0 has");
-    assert!(has_flag(&gif, InterfaceFlags::IFF_RUNNING));
-}
-
-#[test]
-fn two_gifs_cannot_have_the_same_outer_addresses() {
+fn a_gif_has_a_pair_of_outer_addresses_to_itself_and_runs_with_a_source_of_this_host() {
     let Some((mut kernel, _turn)) = kernel() else { return };
     let [first, second] = [Interface::gif(&mut kernel), Interface::gif(&mut kernel)];
-    kernel.set_outer_addresses(&first, outer(4)).expect("nobody has them");
-    assert_eq!(errno(kernel.set_outer_addresses(&second, outer(4))), Errno::EADDRNOTAVAIL);
+    for (local, runs) in [(FOREIGN, false), (LOOPBACK, true)] {
+        kernel.set_outer_addresses(&first, Ends { local, ..outer(3) }).expect("any source is accepted");
+        assert_eq!(has_flags(&first, InterfaceFlags::IFF_RUNNING), runs, "{local}");
+    }
+    assert_eq!(errno(kernel.set_outer_addresses(&second, outer(3))), Errno::EADDRNOTAVAIL);
 }
 
 #[test]
 fn a_gif_takes_an_mtu_from_1280_to_8192() {
     let Some((mut kernel, _turn)) = kernel() else { return };
     let gif = Interface::gif(&mut kernel);
-    for good in [1280, 8192] {
-        kernel.set_mtu(&gif, good).expect("in range");
-    }
-    for bad in [1279, 8193] {
-        assert_eq!(errno(kernel.set_mtu(&gif, bad)), Errno::EINVAL, "{bad}");
+    for (mtu, result) in
+        [(1280, None), (8192, None), (1279, Some(Errno::EINVAL)), (8193, Some(Errno::EINVAL))]
+    {
+        assert_eq!(kernel.set_mtu(&gif, mtu).err().map(|error| error.errno), result, "{mtu}");
     }
 }
 
@@ -358,7 +269,7 @@ fn every_property_can_be_set_again_and_mends_what_others_did() {
     let ng = udp_tunnel(&mut kernel, SocketAddrV4::new(LOOPBACK, 0), far_end().1);
     for (interface, inner) in [(&gif, inner(5)), (&ng, inner(6))] {
         set_all(&mut kernel, interface, inner, true);
-        wait_for("the address to be checked", || is_usable(inner.local).then_some(()));
+        wait_until_usable(inner.local);
         set_all(&mut kernel, interface, inner, false);
         assert!(is_usable(inner.local), "it is not checked again");
         assert_eq!(addresses(interface).iter().filter(|(local, _)| *local == inner.local).count(), 1);
@@ -367,13 +278,13 @@ fn every_property_can_be_set_again_and_mends_what_others_did() {
         kernel.add_address(interface, moved).expect("another peer");
         assert!(has_address(interface, moved) && !has_address(interface, inner) && is_usable(inner.local));
 
-        ifconfig(&format!("{} down", **interface));
-        ifconfig(&format!("{} inet6 ifdisabled", **interface));
-        ifconfig(&format!("{} inet6 {} -alias", **interface, inner.local));
+        run(&format!("ifconfig {} down", **interface));
+        run(&format!("ifconfig {} inet6 ifdisabled", **interface));
+        run(&format!("ifconfig {} inet6 {} -alias", **interface, inner.local));
         set_all(&mut kernel, interface, inner, false);
-        assert!(has_flag(interface, InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING));
+        assert!(has_flags(interface, InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING));
         assert!(has_address(interface, inner));
-        wait_for("the address to be checked", || is_usable(inner.local).then_some(()));
+        wait_until_usable(inner.local);
     }
 }
 
@@ -383,14 +294,14 @@ fn ipv6_in_udp_comes_out_at_the_far_end() {
     let (far_end, remote) = far_end();
     let local = SocketAddrV4::new(LOOPBACK, free_port());
     let ng = udp_tunnel(&mut kernel, local, remote);
-    wait_for("the link-local address to be checked", || kernel.send_keepalive(&ng).ok());
+    wait_until("the link-local address to be checked", || kernel.send_keepalive(&ng).ok());
     assert_eq!(packet_for(&far_end, ALL_NODES).1, local.into());
 
     assert_eq!(errno(kernel.destroy_gif(&ng)), Errno::EINVAL, "an interface of a node goes with the node");
     send(&Message::ShutDown(ng.node())).expect("it is shut down");
     assert_eq!(index(&ng), None);
     // The kernel closes the socket in a thread of its own.
-    wait_for("the port to be free", || UdpSocket::bind(local).ok());
+    wait_until("the port to be free", || UdpSocket::bind(local).ok());
     assert_eq!(errno(send(&Message::Connect(ng.node(), remote))), Errno::ENOENT);
     assert_eq!(errno(send(&Message::ShutDown(ng.node()))), Errno::ENOENT);
 }
@@ -406,7 +317,7 @@ fn packets_are_no_longer_than_the_mtu() {
         let socket = UdpSocket::bind((inner(3).local, 0)).ok()?;
         socket.send_to(&[0; 1400], SocketAddrV6::new(inner(3).remote, 9, 0, 0)).ok()
     };
-    wait_for("the address to be checked", send);
+    wait_until("the address to be checked", send);
     assert_eq!([(); 2].map(|()| packet_for(&far_end, inner(3).remote).0.len() <= 1280), [true, true]);
 }
 
@@ -425,7 +336,8 @@ fn a_ksocket_is_bound_to_an_address_of_this_host_that_is_free() {
             let bound = netgraph.send(&Message::Bind(IfaceNode::OnHook, SocketAddrV4::new(address, port)));
             bound.map(drop).map_err(|error| error.errno)
         };
-        for address in refused {
+        // See `Message::Bind`.
+        for address in refused.into_iter().filter(|_| !is_jailed()) {
             assert_eq!(bind(address, port), Err(Errno::EADDRINUSE), "{address} while {taken} is taken");
         }
         assert_eq!(bind(FOREIGN, port), Err(Errno::EADDRNOTAVAIL));
@@ -434,28 +346,6 @@ fn a_ksocket_is_bound_to_an_address_of_this_host_that_is_free() {
             assert_eq!(bind(accepted, free_port()), Err(Errno::EINVAL), "it is bound already");
         }
     }
-}
-
-#[test]
-fn a_ksocket_that_is_connected_again_loses_its_address() {
-    let Some((mut kernel, _turn)) = kernel() else { return };
-    let alias = Alias::new();
-    let (first, second) = (far_end().1, far_end().1);
-    let ng = Interface::ng(&mut *kernel.open_netgraph().expect("a control socket"));
-    let connect = |remote| send(&Message::Connect(ng.node(), remote)).map(drop).map_err(|error| error.errno);
-    let port = free_port();
-    let at = |address| Ok(SocketAddrV4::new(address, port));
-    let unconnected = Err(Errno::ENOTCONN);
-
-    assert_eq!(ends(&ng), [Ok(SocketAddrV4::new(ANY, 0)), unconnected]);
-    send(&Message::Bind(ng.node(), SocketAddrV4::new(alias.0, port))).expect("an address of this host");
-    assert_eq!(ends(&ng), [at(alias.0), unconnected]);
-    assert_eq!(connect(first), Ok(()));
-    assert_eq!(ends(&ng), [at(alias.0), Ok(first)]);
-    assert_eq!(connect(second), Ok(()));
-    assert_eq!(ends(&ng), [at(LOOPBACK), Ok(second)], "it sends from the route's address");
-    assert_eq!(connect(SocketAddrV4::new(LOOPBACK, 0)), Err(Errno::EADDRNOTAVAIL));
-    assert_eq!(ends(&ng), [at(ANY), unconnected]);
 }
 
 /// A ksocket on its own goes at once, and its port with it, also with packets under way.
@@ -467,7 +357,7 @@ fn a_ksocket_is_made_again_under_a_living_interface() {
     let port = free_port();
     let ng = udp_tunnel(&mut kernel, SocketAddrV4::new(LOOPBACK, port), remote);
     kernel.add_address(&ng, inner(7)).expect("an inner address");
-    wait_for("the link-local address to be checked", || kernel.send_keepalive(&ng).ok());
+    wait_until("the link-local address to be checked", || kernel.send_keepalive(&ng).ok());
     let made = index(&ng);
     for turn in 0..50 {
         let local = SocketAddrV4::new([alias.0, LOOPBACK][turn % 2], port);
@@ -480,7 +370,7 @@ fn a_ksocket_is_made_again_under_a_living_interface() {
         send(&Message::Connect(ng.node(), remote)).expect("a route");
         assert_eq!(ends(&ng), [Ok(local), Ok(remote)]);
         kernel.send_keepalive(&ng).expect("the interface is as it was");
-        wait_for("a packet from the new socket", || {
+        wait_until("a packet from the new socket", || {
             (packet_for(&far_end, ALL_NODES).1 == local.into()).then_some(())
         });
     }
@@ -506,11 +396,11 @@ fn the_route_socket_reports_what_comes_and_goes() {
     let mut routes = RouteSocket::open().expect("a routing socket");
     let alias = Alias::new();
     let address = alias.0;
-    let timeout = PollTimeout::try_from(PATIENCE).expect("a short time");
+    let timeout = PollTimeout::try_from(DEADLINE).expect("a short time");
     assert_eq!(poll(&mut [PollFd::new(routes.as_fd(), PollFlags::POLLIN)], timeout), Ok(1));
     drop(alias);
     let mut changes = Vec::new();
-    wait_for("both changes", || {
+    wait_until("both changes", || {
         changes.extend(routes.changes().expect("it can be read"));
         (changes == [AddressChange::Added(address), AddressChange::Removed(address)]).then_some(())
     });

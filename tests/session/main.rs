@@ -5,64 +5,57 @@ mod model;
 use std::time::Duration;
 
 use dtcpclient::protocol::{
-    Announcement, GREETING_TIMEOUT, KEEPALIVE_INTERVAL, OFFER_TIMEOUT, OfferError, PING_INTERVAL, Reason,
-    TunnelType,
+    Action, Announcement, ClientLine, GREETING_TIMEOUT, KEEPALIVE_INTERVAL, Login, OFFER_TIMEOUT, OfferError,
+    PING_INTERVAL, Reason, TunnelType,
 };
-use model::{Fault, Seen, Server, World, login};
+use model::{Server, World, login};
 use proptest::prelude::*;
 
 const NEVER: [Duration; 0] = [];
-const HOUR: Duration = Duration::from_hours(1);
+const NOW: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[test]
 fn a_session_lives_for_days_and_pings_every_minute() {
-    let mut world = World::new(login(), Server::default());
-    world.run_for(48 * HOUR);
-    assert_eq!(world.ended(), None);
-    assert_eq!(world.tunnels(), 1);
+    let world = World::after(48 * HOUR, login(), Server::default());
+    assert_eq!((world.ended(), world.tunnels()), (None, 1));
     // One at once, and one a minute after that.
-    let pings = world.times_of(|seen| *seen == Seen::Sent("ping".to_owned()));
+    let pings = world.times_of(|action| *action == Action::Send(ClientLine::Ping));
     assert_eq!(pings.len(), 48 * 60);
     assert!(pings.windows(2).all(|pair| pair[1].saturating_sub(pair[0]) == PING_INTERVAL));
 }
 
 #[test]
 fn the_login_answers_the_challenge_with_the_password() {
-    let mut world = World::new(login(), Server::default());
-    world.run_for(SECOND);
-    let first = world.seen().iter().find(|(_, seen)| matches!(seen, Seen::Sent(_)));
-    let line = "tunnel foo DAC487C8DFBBF9EE5C7F8CDCC37B62A3 tunnelonly".to_owned();
-    assert_eq!(first.map(|(_, seen)| seen), Some(&Seen::Sent(line)));
+    let world = World::after(SECOND, login(), Server::default());
+    let Some((_, Action::Send(line))) = world.seen().first() else { panic!("{:?}", world.seen()) };
+    assert_eq!(line.line(), "tunnel foo DAC487C8DFBBF9EE5C7F8CDCC37B62A3 tunnelonly\r\n");
 }
 
 #[test]
 fn the_round_trip_of_the_last_ping_is_known() {
-    let mut world = World::new(login(), Server { latency: Duration::from_millis(21), ..Server::default() });
-    world.run_for(HOUR);
-    assert_eq!(world.session.round_trip(), Some(Duration::from_millis(42)));
+    let latency = Duration::from_millis(21);
+    let world = World::after(HOUR, login(), Server { latency, ..Server::default() });
+    assert_eq!(world.session.round_trip(), Some(2 * latency));
 }
 
 #[test]
 fn each_stage_has_its_time_limit() {
-    for (fault, reason, limit) in [
-        (Fault::MuteBeforeGreeting, Reason::NoGreeting, GREETING_TIMEOUT),
-        (Fault::MuteAfterGreeting, Reason::NoOffer, OFFER_TIMEOUT),
+    let server = Server { latency: NOW, ..Server::default() };
+    for (server, reason, limit) in [
+        (Server { greeting: "", ..server }, Reason::NoGreeting, GREETING_TIMEOUT),
+        (Server { offer: "", ..server }, Reason::NoOffer, OFFER_TIMEOUT),
     ] {
         assert!(reason.to_string().contains(&format!("within {} s", limit.as_secs())), "{reason}");
-        let mut world = World::new(login(), Server { fault, latency: Duration::ZERO, ..Server::default() });
-        world.run_for(HOUR);
-        assert_eq!(world.ended(), Some((limit, reason)), "{fault:?}");
+        assert_eq!(World::after(HOUR, login(), server).ended(), Some((limit, reason)));
     }
 }
 
 #[test]
 fn whenever_the_server_falls_silent_the_session_knows_within_two_minutes() {
-    for silent_from in (0..HOUR.as_secs()).step_by(7).map(Duration::from_secs) {
-        let silent_from = silent_from + SECOND;
-        let mut world =
-            World::new(login(), Server { fault: Fault::SilentFrom(silent_from), ..Server::default() });
-        world.run_for(2 * HOUR);
+    for silent_from in (1..HOUR.as_secs()).step_by(7).map(Duration::from_secs) {
+        let world = World::after(2 * HOUR, login(), Server { silent_from, ..Server::default() });
         let (at, reason) = world.ended().expect("it ends");
         assert_eq!(reason, Reason::NoPong);
         assert!(at >= silent_from && at <= silent_from + 2 * PING_INTERVAL, "{silent_from:?} {at:?}");
@@ -72,51 +65,44 @@ fn whenever_the_server_falls_silent_the_session_knows_within_two_minutes() {
 #[test]
 fn slow_but_living_servers_are_waited_for() {
     for latency in [1, 5, 14, 29].map(Duration::from_secs) {
-        let mut world = World::new(login(), Server { latency, ..Server::default() });
-        world.run_for(10 * HOUR);
+        let world = World::after(10 * HOUR, login(), Server { latency, ..Server::default() });
         assert_eq!((world.ended(), world.tunnels()), (None, 1), "{latency:?}");
     }
 }
 
 #[test]
-fn refusals_are_told_apart_and_left_politely() {
+fn each_refusal_has_its_reason_and_is_left_politely() {
     type Kind = fn(String) -> Reason;
-    let cases: [(&str, Kind); 4] = [
-        ("authentication failed.", |text| Reason::LoginRefused { text, udp: false }),
-        ("unsupported tunnel type tunnelonly", Reason::UnsupportedTunnelType),
-        ("tunnel interface sold out", Reason::NoTunnelFree),
-        ("connection timed out, disconnecting", Reason::ServerError),
+    let cases: [(&str, Option<Announcement>, Kind); 5] = [
+        ("authentication failed.", None, |text| Reason::LoginRefused { text, udp: false }),
+        ("authentication failed.", Some(Announcement::Unknown), |text| Reason::LoginRefused {
+            text,
+            udp: true,
+        }),
+        ("unsupported tunnel type tunnelonly", None, Reason::UnsupportedTunnelType),
+        ("tunnel interface sold out", None, Reason::NoTunnelFree),
+        ("connection timed out, disconnecting", None, Reason::ServerError),
     ];
-    for (text, kind) in cases {
-        let mut world = World::new(login(), Server { fault: Fault::MuteBeforeGreeting, ..Server::default() });
+    for (text, udp, kind) in cases {
+        let mut world = World::mute(Login { udp, ..login() });
         world.hear(format!("+OK 0123 hello\r\n-ERR {text}\r\n").as_bytes());
-        let ended = (Duration::ZERO, Seen::Left(kind(text.to_owned())));
-        assert_eq!((world.tunnels(), world.seen().last()), (0, Some(&ended)));
+        let left = (NOW, Action::Leave(kind(text.to_owned())));
+        assert_eq!((world.tunnels(), world.seen().last()), (0, Some(&left)));
         // However the server takes it.
         for farewell in [&b"Goodbye\r\n"[..], &[b'A'; 2000], b"-ERR\r\n"] {
             world.hear(farewell);
         }
-        assert_eq!((world.session.timer(), world.seen().last()), (None, Some(&ended)));
+        assert_eq!((world.session.timer(), world.seen().last()), (None, Some(&left)));
     }
 }
 
 #[test]
 fn a_response_that_the_server_quotes_is_masked() {
-    let mut world = World::new(login(), Server { fault: Fault::MuteBeforeGreeting, ..Server::default() });
-    world.run_for(SECOND);
+    let mut world = World::mute(login());
     world.hear(b"+OK 0B1517C87D516A5FA65BED722D51A04F hello\r\n");
     world.hear(b"-ERR what is tunnel foo DAC487C8DFBBF9EE5C7F8CDCC37B62A3 tunnelonly\r\n");
-    world.run_for(HOUR);
-    let (_, reason) = world.ended().expect("it ends");
-    assert!(reason.to_string().contains("what is tunnel foo ******** tunnelonly"), "{reason}");
-}
-
-#[test]
-fn a_refused_login_says_whether_it_was_for_udp() {
-    let login = model::Login { udp: Some(Announcement::Port(4028)), ..login() };
-    let mut world = World::new(login, Server { offer: "-ERR authentication failed.", ..Server::default() });
-    world.run_for(HOUR);
-    assert!(matches!(world.ended(), Some((_, Reason::LoginRefused { udp: true, .. }))));
+    let reason = world.reason().to_string();
+    assert!(reason.contains("what is tunnel foo ******** tunnelonly"), "{reason}");
 }
 
 #[test]
@@ -126,51 +112,41 @@ fn a_server_that_does_not_speak_dtcp_ends_the_session() {
         ("+OK", "has no challenge"),
         ("-ERR go away\u{7}", "the server reported an error (\"go away?\")"),
     ] {
-        let mut world = World::new(login(), Server { greeting, ..Server::default() });
-        world.run_for(HOUR);
-        let (_, ended) = world.ended().expect("it ends");
-        assert!(ended.to_string().contains(reason), "{greeting}: {ended}");
-        assert_eq!(world.times_of(|seen| matches!(seen, Seen::Sent(_))), NEVER, "nothing is sent to it");
+        let world = World::after(HOUR, login(), Server { greeting, ..Server::default() });
+        assert!(world.reason().to_string().contains(reason), "{greeting}: {}", world.reason());
+        assert_eq!(world.times_of(|action| matches!(action, Action::Send(_))), NEVER);
     }
 }
 
 #[test]
 fn behind_a_nat_the_session_leaves_unless_that_is_not_checked() {
     let server = Server { offer: "+OK 203.0.113.9 192.0.2.2", ..Server::default() };
-    let mut world = World::new(login(), server.clone());
-    world.run_for(HOUR);
-    let (_, reason) = world.ended().expect("it ends");
-    assert!(matches!(reason, Reason::BehindNat { .. }), "{reason}");
-    assert_eq!(world.tunnels(), 0);
-
-    let mut world = World::new(model::Login { nat_check: false, ..login() }, server);
-    world.run_for(HOUR);
+    let world = World::after(HOUR, login(), server.clone());
+    assert!(matches!(world.reason(), Reason::BehindNat { .. }) && world.tunnels() == 0);
+    let world = World::after(HOUR, Login { nat_check: false, ..login() }, server);
     assert_eq!((world.ended(), world.tunnels()), (None, 1));
 }
 
 #[test]
 fn an_offer_that_lacks_what_was_asked_for_ends_the_session_politely() {
-    let login = model::Login { tunnel_type: TunnelType::Host, ..login() };
-    let mut world = World::new(login, Server::default());
-    world.run_for(HOUR);
-    let reason = Reason::BadOffer(OfferError::NoInnerAddresses);
-    assert_eq!(world.seen().last().map(|(_, seen)| seen), Some(&Seen::Left(reason)));
+    let login = Login { tunnel_type: TunnelType::Host, ..login() };
+    let world = World::after(HOUR, login, Server::default());
+    let left = Action::Leave(Reason::BadOffer(OfferError::NoInnerAddresses));
+    assert_eq!(world.seen().last().map(|(_, action)| action), Some(&left));
 }
 
 #[test]
 fn unrecognized_words_are_reported_and_the_session_goes_on() {
-    let mut world =
-        World::new(login(), Server { offer: "+OK 192.0.2.1 192.0.2.2 bonus", ..Server::default() });
-    world.run_for(HOUR);
-    let ignored = world.times_of(|seen| *seen == Seen::Ignored("bonus".to_owned()));
+    let server = Server { offer: "+OK 192.0.2.1 192.0.2.2 bonus", ..Server::default() };
+    let world = World::after(HOUR, login(), server);
+    let ignored = world.times_of(|action| *action == Action::Ignored("bonus".to_owned()));
     assert_eq!((ignored.len(), world.ended()), (1, None));
 }
 
 #[test]
 fn a_session_that_is_left_sends_and_expects_nothing() {
-    for when in [Duration::ZERO, SECOND, HOUR] {
-        let mut world = World::new(login(), Server::default());
-        world.run_for(when);
+    for when in [NOW, SECOND, HOUR] {
+        let mut world = World::after(when, login(), Server::default());
         let seen = world.seen().len();
         world.session.leave();
         world.run_for(HOUR);
@@ -179,46 +155,33 @@ fn a_session_that_is_left_sends_and_expects_nothing() {
 }
 
 #[test]
-fn without_a_tunnel_nothing_is_pinged() {
-    let mut world = World::new(login(), Server { fault: Fault::NoTunnel, ..Server::default() });
-    world.run_for(HOUR);
-    assert_eq!(world.times_of(|seen| *seen == Seen::Sent("ping".to_owned())), NEVER);
-}
-
-#[test]
 fn lines_that_come_with_the_offer_wait_for_the_tunnel() {
-    let mut world = World::new(login(), Server { fault: Fault::MuteBeforeGreeting, ..Server::default() });
+    let mut world = World::mute(login());
     world.hear(b"+OK 0123 hello\r\n+OK 192.0.2.1 192.0.2.2\r\n-ERR enough\r\n");
-    assert_eq!(
-        (world.tunnels(), world.ended()),
-        (1, Some((Duration::ZERO, Reason::ServerError("enough".into()))))
-    );
+    let ended = (NOW, Reason::ServerError("enough".into()));
+    assert_eq!((world.tunnels(), world.ended()), (1, Some(ended)));
 }
 
 #[test]
 fn a_nat_is_kept_open_if_no_port_was_announced() {
     let times = |udp| {
-        let login = model::Login { udp: Some(udp), nat_check: false, ..login() };
-        let mut world = World::new(login, Server { latency: Duration::ZERO, ..Server::default() });
-        world.run_for(HOUR);
-        world.times_of(|seen| *seen == Seen::KeepNatOpen)
+        let login = Login { udp: Some(udp), nat_check: false, ..login() };
+        let world = World::after(HOUR, login, Server { latency: NOW, ..Server::default() });
+        world.times_of(|action| *action == Action::KeepNatOpen)
     };
     assert_eq!(times(Announcement::Port(4028)), NEVER);
     let times = times(Announcement::Unknown);
-    assert_eq!(times[..5], [Duration::ZERO, SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND]);
+    assert_eq!(times[..5], [NOW, SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND]);
     assert!(times[4..].windows(2).all(|pair| pair[1].saturating_sub(pair[0]) == KEEPALIVE_INTERVAL));
     assert!(*times.last().expect("the last one") > HOUR.saturating_sub(KEEPALIVE_INTERVAL));
 }
 
 #[test]
 fn a_server_s_own_time_out_ends_the_session() {
-    let fault = Fault::SaysAt(HOUR, "-ERR connection timed out, disconnecting");
-    let mut world = World::new(login(), Server { fault, ..Server::default() });
-    world.run_for(2 * HOUR);
-    assert_eq!(
-        world.ended(),
-        Some((HOUR, Reason::ServerError("connection timed out, disconnecting".to_owned())))
-    );
+    let mut world = World::after(HOUR, login(), Server::default());
+    world.hear(b"-ERR connection timed out, disconnecting\r\n");
+    let reason = Reason::ServerError("connection timed out, disconnecting".to_owned());
+    assert_eq!(world.ended(), Some((HOUR, reason)));
 }
 
 proptest! {
@@ -227,7 +190,7 @@ proptest! {
         chunks in prop::collection::vec(any::<Vec<u8>>(), 0..8),
         stage in 0..3usize,
     ) {
-        let mut world = World::new(login(), Server { fault: Fault::MuteBeforeGreeting, ..Server::default() });
+        let mut world = World::mute(login());
         world.run_for(SECOND);
         let lines = ["+OK 0123 hi\r\n", "+OK 192.0.2.1 192.0.2.2\r\n"];
         for line in lines.iter().take(stage) {

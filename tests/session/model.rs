@@ -5,43 +5,29 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use dtcpclient::protocol::{Action, Reason, Session};
+use dtcpclient::protocol::{Action, ClientLine, Login, Reason, Session, TunnelType};
 use zeroize::Zeroizing;
-
-pub(crate) use dtcpclient::protocol::Login;
 
 /// Who logs in, unless a test says otherwise.
 pub(crate) fn login() -> Login {
     Login {
         user: "foo".to_owned(),
         password: Zeroizing::new(b"bar".to_vec()),
-        tunnel_type: dtcpclient::protocol::TunnelType::TunnelOnly,
+        tunnel_type: TunnelType::TunnelOnly,
         udp: None,
         nat_check: true,
     }
 }
 
-/// What goes wrong, and when (counted from the connection).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    None,
-    MuteBeforeGreeting,
-    MuteAfterGreeting,
-    SilentFrom(Duration),
-    SaysAt(Duration, &'static str),
-    /// The kernel refuses the tunnel.
-    NoTunnel,
-}
-
-/// How the server behaves.
+/// How the server behaves. An empty line is not sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
     /// One way, on the wire.
     pub latency: Duration,
-    /// An empty line is not sent.
     pub greeting: &'static str,
     pub offer: &'static str,
-    pub fault: Fault,
+    /// When it stops to send anything, counted from the connection.
+    pub silent_from: Duration,
 }
 
 impl Default for Server {
@@ -50,46 +36,19 @@ impl Default for Server {
             latency: Duration::from_millis(10),
             greeting: "+OK 0B1517C87D516A5FA65BED722D51A04F hello",
             offer: "+OK 192.0.2.1 192.0.2.2",
-            fault: Fault::None,
+            silent_from: Duration::MAX,
         }
     }
 }
 
 impl Server {
-    fn answer(&self, line: &str) -> &'static str {
-        match line.split(' ').next() {
-            Some("tunnel") => self.offer,
-            Some("ping") => "+OK pong",
-            Some("quit") => "+OK see you soon.",
-            _ => "-ERR invalid command",
+    fn answer(&self, line: &ClientLine) -> &'static str {
+        match line {
+            ClientLine::Tunnel { .. } => self.offer,
+            ClientLine::Ping => "+OK pong",
+            ClientLine::Quit => "+OK see you soon.",
         }
     }
-
-    fn is_silent(&self, at: Duration, greeting: bool) -> bool {
-        match self.fault {
-            Fault::MuteBeforeGreeting => true,
-            Fault::MuteAfterGreeting => !greeting,
-            Fault::SilentFrom(from) => at >= from,
-            _ => false,
-        }
-    }
-}
-
-/// What the session asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Seen {
-    Sent(String),
-    Tunnel,
-    KeepNatOpen,
-    Ignored(String),
-    Left(Reason),
-    Closed(Reason),
-}
-
-/// Something on the wire.
-enum Event {
-    ToClient(&'static str),
-    ToServer(String),
 }
 
 pub(crate) struct World {
@@ -97,37 +56,39 @@ pub(crate) struct World {
     server: Server,
     start: Instant,
     now: Instant,
-    /// In the order of their instants.
-    wire: VecDeque<(Instant, Event)>,
-    seen: Vec<(Duration, Seen)>,
+    /// Lines on their way to the client, in the order of their arrival.
+    wire: VecDeque<(Instant, &'static str)>,
+    /// The session's actions, except for what it received.
+    seen: Vec<(Duration, Action)>,
 }
 
 impl World {
-    pub(crate) fn new(login: Login, server: Server) -> Self {
+    /// A session with this server, after some time.
+    pub(crate) fn after(time: Duration, login: Login, server: Server) -> Self {
         let start = Instant::now();
         let session = Session::new(Rc::new(login), Ipv4Addr::new(192, 0, 2, 1), start);
         let mut world = Self { session, start, now: start, wire: VecDeque::new(), seen: Vec::new(), server };
-        world.answer(world.server.greeting, true);
-        if let Fault::SaysAt(at, line) = world.server.fault {
-            world.put(at, Event::ToClient(line));
-        }
+        world.answer(world.server.greeting, start);
+        world.run_for(time);
         world
+    }
+
+    /// A session in which the server says only what the test has the client hear.
+    pub(crate) fn mute(login: Login) -> Self {
+        Self::after(Duration::ZERO, login, Server { silent_from: Duration::ZERO, ..Server::default() })
     }
 
     /// Lets virtual time pass.
     pub(crate) fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
         while self.ended().is_none() {
-            let next_event = self.wire.front().map(|(at, _)| *at);
-            let Some(next) =
-                [next_event, self.session.timer()].into_iter().flatten().min().filter(|at| *at < end)
-            else {
-                break;
-            };
+            let arrival = self.wire.front().map(|(at, _)| *at);
+            let next = arrival.into_iter().chain(self.session.timer()).min();
+            let Some(next) = next.filter(|at| *at < end) else { break };
             assert!(next >= self.now, "time goes back");
             self.now = next;
-            if next_event == Some(next) {
-                self.deliver();
+            if let Some((_, line)) = self.wire.pop_front_if(|(at, _)| *at == next) {
+                self.hear(format!("{line}\r\n").as_bytes());
             } else {
                 let actions = self.session.handle_timer(next);
                 assert!(!actions.is_empty(), "a timer for nothing");
@@ -137,83 +98,59 @@ impl World {
         self.now = end;
     }
 
-    pub(crate) fn now(&self) -> Duration {
-        self.now - self.start
-    }
-
-    /// Bytes that come from nowhere.
+    /// Bytes that come to the client.
     pub(crate) fn hear(&mut self, bytes: &[u8]) {
         let actions = self.session.handle_bytes(bytes, self.now);
         self.carry_out(actions);
     }
 
-    pub(crate) fn seen(&self) -> &[(Duration, Seen)] {
+    pub(crate) fn seen(&self) -> &[(Duration, Action)] {
         &self.seen
     }
 
-    pub(crate) fn times_of(&self, which: impl Fn(&Seen) -> bool) -> Vec<Duration> {
-        self.seen.iter().filter(|(_, seen)| which(seen)).map(|(at, _)| *at).collect()
+    pub(crate) fn times_of(&self, which: impl Fn(&Action) -> bool) -> Vec<Duration> {
+        self.seen.iter().filter(|(_, action)| which(action)).map(|(at, _)| *at).collect()
     }
 
+    /// How many times a tunnel was made or changed.
     pub(crate) fn tunnels(&self) -> usize {
-        self.times_of(|seen| *seen == Seen::Tunnel).len()
+        self.times_of(|action| matches!(action, Action::MakeTunnel(_))).len()
     }
 
     /// When the session ended, and why.
     pub(crate) fn ended(&self) -> Option<(Duration, Reason)> {
-        self.seen.iter().find_map(|(at, seen)| match seen {
-            Seen::Left(reason) | Seen::Closed(reason) => Some((*at, reason.clone())),
+        self.seen.iter().find_map(|(at, action)| match action {
+            Action::Leave(reason) | Action::Close(reason) => Some((*at, reason.clone())),
             _ => None,
         })
     }
 
-    fn put(&mut self, after: Duration, event: Event) {
-        let at = self.now + after;
-        let place = self.wire.partition_point(|(other, _)| *other <= at);
-        self.wire.insert(place, (at, event));
+    /// Why the session ended.
+    pub(crate) fn reason(&self) -> Reason {
+        self.ended().expect("it ends").1
     }
 
-    fn deliver(&mut self) {
-        let Some((_, event)) = self.wire.pop_front() else { return };
-        let actions = match event {
-            Event::ToServer(line) => {
-                self.answer(self.server.answer(&line), false);
-                return;
-            }
-            Event::ToClient(line) => self.session.handle_bytes(format!("{line}\r\n").as_bytes(), self.now),
-        };
-        self.carry_out(actions);
-    }
-
-    fn answer(&mut self, line: &'static str, greeting: bool) {
-        if !line.is_empty() && !self.server.is_silent(self.now(), greeting) {
-            self.put(self.server.latency, Event::ToClient(line));
+    fn answer(&mut self, line: &'static str, at: Instant) {
+        if !line.is_empty() && at - self.start < self.server.silent_from {
+            self.wire.push_back((at + self.server.latency, line));
         }
     }
 
     fn carry_out(&mut self, actions: Vec<Action>) {
         for action in actions {
-            let seen = match action {
-                Action::Received(_) => continue,
-                Action::Send(line) => {
-                    let line = line.line();
-                    let line = line.strip_suffix("\r\n").expect("lines end with CR LF").to_owned();
-                    self.put(self.server.latency, Event::ToServer(line.clone()));
-                    Seen::Sent(line)
-                }
-                Action::MakeTunnel(_) if self.server.fault == Fault::NoTunnel => return self.session.leave(),
+            if matches!(action, Action::Received(_)) {
+                continue;
+            }
+            assert!(self.ended().is_none(), "after the end: {action:?}");
+            self.seen.push((self.now - self.start, action.clone()));
+            match action {
+                Action::Send(line) => self.answer(self.server.answer(&line), self.now + self.server.latency),
                 Action::MakeTunnel(_) => {
-                    self.seen.push((self.now(), Seen::Tunnel));
                     let actions = self.session.tunnel_made(self.now);
-                    return self.carry_out(actions);
+                    self.carry_out(actions);
                 }
-                Action::KeepNatOpen => Seen::KeepNatOpen,
-                Action::Ignored(words) => Seen::Ignored(words),
-                Action::Leave(reason) => Seen::Left(reason),
-                Action::Close(reason) => Seen::Closed(reason),
-            };
-            assert!(self.ended().is_none(), "after the end: {seen:?}");
-            self.seen.push((self.now(), seen));
+                _ => {}
+            }
         }
     }
 }

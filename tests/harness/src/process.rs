@@ -1,16 +1,15 @@
 //! A process whose output is read as it comes, and which does not outlive the test.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long a test waits for what must happen.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+use crate::{DEADLINE, poll};
 
 /// The lines of a process, and how many of its streams are still open.
 #[derive(Default)]
@@ -61,16 +60,12 @@ impl Process {
 
     /// Waits until `find` finds something in the lines so far; panics if that cannot happen any more.
     pub fn wait_until<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
-        let deadline = Instant::now() + DEADLINE;
-        let mut lines = self.output.lock();
-        loop {
-            if let Some(found) = find(&lines.0) {
-                return found;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero() && lines.1 > 0, "missing \"{what}\" in {:#?}", lines.0);
-            lines = self.output.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let mut found = None;
+        let output = self.output.wait_while(|lines, streams| {
+            found = find(lines);
+            found.is_none() && streams > 0
+        });
+        found.unwrap_or_else(|| panic!("missing \"{what}\" in {:#?}", output.0))
     }
 
     /// The lines so far.
@@ -80,35 +75,49 @@ impl Process {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(self.pid(), signal).expect("the process is there");
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        kill(pid, signal).expect("the process is there");
     }
 
-    /// Waits for its end, and gives its status and all that it has printed.
-    pub fn wait(&mut self, deadline: Duration) -> (ExitStatus, String) {
-        let end = Instant::now() + deadline;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                break status;
-            }
-            assert!(Instant::now() < end, "it does not end: {:#?}", self.lines());
-            thread::sleep(Duration::from_millis(2));
-        };
-        let mut lines = self.output.lock();
-        while lines.1 > 0 && Instant::now() < end {
-            let left = end.saturating_duration_since(Instant::now());
-            lines = self.output.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        (status, lines.0.join("\n"))
+    /// Waits for its end, and returns its exit status and all that it has printed.
+    pub fn wait(&mut self) -> (Option<i32>, String) {
+        let status = poll(|| self.child.try_wait().expect("a child"));
+        let status = status.unwrap_or_else(|| panic!("it does not end: {:#?}", self.lines()));
+        (status.code(), self.output.wait_while(|_, streams| streams > 0).0.join("\n"))
     }
 
-    fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"))
+    /// Waits for its end, which is to have this exit status and these words in the output; returns all of that.
+    pub fn ends(mut self, status: i32, words: &str) -> String {
+        let (code, output) = self.wait();
+        assert_eq!(code, Some(status), "{output}");
+        assert!(output.contains(words), "no \"{words}\" in {output}");
+        output
+    }
+
+    /// Ends it with a signal, as an administrator does, which takes less than five seconds; returns all that it has
+    /// printed.
+    pub fn stop(self, signal: Signal) -> String {
+        let start = Instant::now();
+        self.signal(signal);
+        let output = self.ends(0, "");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}: {output}", start.elapsed());
+        output
     }
 }
 
 impl Output {
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Vec<String>, usize)> {
+    fn lock(&self) -> MutexGuard<'_, (Vec<String>, usize)> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the condition is false or the deadline has passed.
+    fn wait_while(
+        &self,
+        mut condition: impl FnMut(&[String], usize) -> bool,
+    ) -> MutexGuard<'_, (Vec<String>, usize)> {
+        let condition = |(lines, streams): &mut (Vec<String>, usize)| condition(lines, *streams);
+        let waited = self.changed.wait_timeout_while(self.lock(), DEADLINE, condition);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn read(self: &Arc<Self>, stream: impl Read + Send + 'static) {
