@@ -10,7 +10,7 @@
 //!
 //! | time | for |
 //! | --- | --- |
-//! | 0 to 2 s | the server, to close after `quit` ([`QUIT_TIMEOUT`]) |
+//! | 0 to 2 s | the server, to close after `quit` (`QUIT_TIMEOUT`) |
 //! | 0 to 2 s | a script that is already running: SIGTERM after 1.5 s, SIGKILL after 2 s |
 //! | then to 4 s | the script's `down`, after that run: SIGTERM after 3.5 s, SIGKILL after 4 s |
 //! | 4 to 5 s | the kernel, to remove the tunnel, with a margin for a slow host |
@@ -276,6 +276,7 @@ impl<'k> Client<'k> {
         }
     }
 
+    /// Performs the next step after a session.
     fn go_on(&mut self, next: Next, now: Instant) -> Phase {
         match next {
             Next::Stop => Phase::Ending(Exit::Ok),

@@ -62,7 +62,7 @@ impl Client<'_> {
             Ok(connection) => connection,
             Err(failure) => return self.connect(connecting.remaining, Some(failure), now),
         };
-        let session = Session::new(Rc::clone(&self.plan.login), connection.local(), now);
+        let session = Session::new(Rc::clone(&self.plan.login), connection.local, now);
         Phase::Session(Box::new(Active { connection, session, up: None }))
     }
 }
