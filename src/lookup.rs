@@ -2,38 +2,16 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
-use std::thread::{self, JoinHandle};
 
-/// A lookup in a thread of its own.
-pub(crate) struct Lookup {
-    /// Closed by the thread when it is done.
-    done: UnixStream,
-    thread: JoinHandle<io::Result<Vec<Ipv4Addr>>>,
-}
+use crate::task::Task;
+
+/// A lookup of a server's IPv4 addresses, in the resolver's order.
+pub(crate) type Lookup = Task<Vec<Ipv4Addr>>;
 
 impl Lookup {
-    /// Starts looking up the IPv4 addresses of `server`.
     pub(crate) fn start(server: &str) -> io::Result<Self> {
-        let (done, closed_at_end) = UnixStream::pair()?;
         let server = server.to_owned();
-        let thread = thread::Builder::new().name("lookup".to_owned()).spawn(move || {
-            let addresses = addresses_of(&server);
-            drop(closed_at_end);
-            addresses
-        })?;
-        Ok(Self { done, thread })
-    }
-
-    /// The descriptor to poll for reading: it is ready when the lookup is done.
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.done.as_fd()
-    }
-
-    /// Returns the addresses, in the resolver's order. Blocks until the lookup is done.
-    pub(crate) fn finish(self) -> io::Result<Vec<Ipv4Addr>> {
-        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that looks it up panicked")))
+        Self::spawn(move || addresses_of(&server))
     }
 }
 
