@@ -10,7 +10,7 @@
 //!
 //! | time | for |
 //! | --- | --- |
-//! | 0 to 2 s | the server, to close after `quit` ([`QUIT_TIMEOUT`]) |
+//! | 0 to 2 s | the server, to close after `quit` (`QUIT_TIMEOUT`) |
 //! | 0 to 2 s | an `up` that is already running: SIGTERM after 1.5 s, SIGKILL after 2 s |
 //! | to 4 s | the script's `down`, after such an `up`: SIGTERM after 3.5 s, SIGKILL after 4 s |
 //! | 4 to 5 s | the kernel, to remove the tunnel, with a margin for a slow host |
@@ -303,6 +303,7 @@ impl<'k> Client<'k> {
         }
     }
 
+    /// Performs the next step after a session.
     fn go_on(&mut self, next: Next, now: Instant) -> Phase {
         match next {
             Next::Stop => Phase::Ending(Exit::Ok),
@@ -343,7 +344,7 @@ impl Phase {
                 [active.session.timer(), echo].into_iter().flatten().min()
             }
             Self::Leaving(leaving) => Some(leaving.until),
-            Self::Resolving(lookup) => Some(lookup.deadline()),
+            Self::Resolving(lookup) => Some(lookup.deadline),
             Self::Waiting { until, .. } => Some(*until),
             Self::Ending(_) => None,
         }

@@ -68,13 +68,10 @@ impl PidFile {
 
     /// Writes the pid of this process. All users may read the file, regardless of the umask.
     pub(crate) fn write(&mut self) -> Result<(), DaemonError> {
-        self.try_write().map_err(|source| DaemonError::PidFile { path: self.path.clone(), source })
-    }
-
-    fn try_write(&mut self) -> io::Result<()> {
-        self.file.set_permissions(Permissions::from_mode(0o644))?;
-        self.file.set_len(0)?;
-        writeln!(self.file, "{}", std::process::id())
+        let prepared = self.file.set_permissions(Permissions::from_mode(0o644));
+        let emptied = prepared.and_then(|()| self.file.set_len(0));
+        let written = emptied.and_then(|()| writeln!(self.file, "{}", std::process::id()));
+        written.map_err(|source| DaemonError::PidFile { path: self.path.clone(), source })
     }
 }
 

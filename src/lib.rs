@@ -19,4 +19,5 @@ pub mod script;
 mod shell;
 pub mod signals;
 pub mod startup;
+mod task;
 pub mod tunnel;

@@ -20,11 +20,10 @@ const KEPT: usize = 100;
 const TIME: usize = "Jan 01 00:00:00 ".len();
 
 /// The program's only logger.
-static LOGGER: Logger = Logger { syslog: OnceLock::new() };
+static LOGGER: Logger = Logger(OnceLock::new());
 
-struct Logger {
-    syslog: OnceLock<Syslog>,
-}
+/// Logs to syslogd(8) once that is set, and to standard error until then.
+struct Logger(OnceLock<Syslog>);
 
 /// Starts logging to standard error. With `debug`, each line of the protocol is logged as well.
 pub(crate) fn start(debug: bool) {
@@ -35,7 +34,7 @@ pub(crate) fn start(debug: bool) {
 
 /// Switches to syslogd(8), with facility daemon and the pid of this process.
 pub(crate) fn use_syslog() {
-    LOGGER.syslog.get_or_init(|| Syslog::new(SOCKETS.map(PathBuf::from).to_vec()));
+    LOGGER.0.get_or_init(|| Syslog::new(SOCKETS.map(PathBuf::from).to_vec()));
 }
 
 impl Log for Logger {
@@ -47,37 +46,29 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        if let Some(syslog) = self.syslog.get() {
+        if let Some(syslog) = self.0.get() {
             return syslog.log(record.level(), &record.args().to_string());
         }
-        let line = format!("dtcpclient: {}{}\n", prefix(record.level()), record.args());
+        let line = format!("dtcpclient: {}{}\n", marks(record.level()).0, record.args());
         // One write(2) for each line. A failure to log does not stop the tunnel.
         let _ = io::stderr().write_all(line.as_bytes());
     }
 
     /// Tries again to deliver the lines that syslogd(8) has not accepted yet.
     fn flush(&self) {
-        if let Some(syslog) = self.syslog.get() {
+        if let Some(syslog) = self.0.get() {
             syslog.deliver();
         }
     }
 }
 
-fn prefix(level: Level) -> &'static str {
+/// How a line of this level begins on standard error, and its severity in syslogd(8).
+fn marks(level: Level) -> (&'static str, Severity) {
     match level {
-        Level::Error => "error: ",
-        Level::Warn => "warning: ",
-        Level::Info => "",
-        Level::Debug | Level::Trace => "debug: ",
-    }
-}
-
-fn severity(level: Level) -> Severity {
-    match level {
-        Level::Error => Severity::LOG_ERR,
-        Level::Warn => Severity::LOG_WARNING,
-        Level::Info => Severity::LOG_NOTICE,
-        Level::Debug | Level::Trace => Severity::LOG_DEBUG,
+        Level::Error => ("error: ", Severity::LOG_ERR),
+        Level::Warn => ("warning: ", Severity::LOG_WARNING),
+        Level::Info => ("", Severity::LOG_NOTICE),
+        Level::Debug | Level::Trace => ("debug: ", Severity::LOG_DEBUG),
     }
 }
 
@@ -101,7 +92,7 @@ impl Syslog {
     fn log(&self, level: Level, text: &str) {
         let mut line = Vec::new();
         // Writing to memory does not fail.
-        let _ = self.formatter.format(&mut line, severity(level), text);
+        let _ = self.formatter.format(&mut line, marks(level).1, text);
         // The formatter's timestamp is in UTC, but FreeBSD's syslogd(8) reads it as local time. Without one, syslogd(8)
         // uses the time of arrival.
         if let Some(time) = line.iter().position(|&byte| byte == b'>').map(|end| end + 1) {
@@ -233,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restarted_syslogd_gets_the_next_line_and_those_logged_before() {
+    fn a_restarted_syslogd_gets_the_next_line_and_the_last_of_those_logged_before() {
         let (directory, log) = log();
         let first = syslogd(&directory);
         log_numbers(&log, [1]);
@@ -244,15 +235,12 @@ mod tests {
         let second = syslogd(&directory);
         log_numbers(&log, [3]);
         assert_eq!(read(&second, &log), notices([2, 3]));
-    }
-
-    #[test]
-    fn without_a_syslogd_the_last_lines_are_kept_and_delivered_in_order() {
-        let (directory, log) = log();
+        drop(second);
         log_numbers(&log, 1..=150);
-        let syslogd = syslogd(&directory);
+        fs::remove_file(directory.path().join("log")).unwrap();
+        let third = syslogd(&directory);
         log_numbers(&log, [151]);
-        assert_eq!(read(&syslogd, &log), notices(52..=151));
+        assert_eq!(read(&third, &log), notices(52..=151));
     }
 
     #[test]

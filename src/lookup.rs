@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use crate::task::Task;
 
 /// How long a lookup may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -16,11 +15,18 @@ pub(crate) const MOST_THREADS: usize = 4;
 /// Returns the IPv4 addresses of a name.
 type Resolve = fn(&str) -> io::Result<Vec<Ipv4Addr>>;
 
-/// Starts lookups, each in a thread.
+/// Starts lookups.
 pub(crate) struct Resolver {
     resolve: Resolve,
     /// Each thread holds a reference.
     threads: Arc<()>,
+}
+
+/// A lookup of a server's IPv4 addresses, in the resolver's order.
+pub(crate) struct Lookup {
+    pub(crate) task: Task<Vec<Ipv4Addr>>,
+    /// When to give up.
+    pub(crate) deadline: Instant,
 }
 
 impl Default for Resolver {
@@ -40,44 +46,17 @@ impl Resolver {
         Arc::strong_count(&self.threads) > MOST_THREADS
     }
 
-    /// Starts looking up the IPv4 addresses of `server`.
     pub(crate) fn start(&self, server: &str, now: Instant) -> io::Result<Lookup> {
         if self.is_full() {
             return Err(io::Error::other(format!("the last {MOST_THREADS} lookups have not ended")));
         }
-        let (done, closed_at_end) = UnixStream::pair()?;
         let (server, resolve, counted) = (server.to_owned(), self.resolve, Arc::clone(&self.threads));
-        let thread = thread::Builder::new().name("lookup".to_owned()).spawn(move || {
+        let task = Task::spawn(move || {
             let addresses = resolve(&server);
-            drop((counted, closed_at_end));
+            drop(counted);
             addresses
         })?;
-        Ok(Lookup { done, thread, deadline: now + LIMIT })
-    }
-}
-
-/// A lookup in a thread of its own.
-pub(crate) struct Lookup {
-    /// Closed by the thread when it is done.
-    done: UnixStream,
-    thread: JoinHandle<io::Result<Vec<Ipv4Addr>>>,
-    deadline: Instant,
-}
-
-impl Lookup {
-    /// The descriptor to poll for reading: it is ready when the lookup is done.
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.done.as_fd()
-    }
-
-    /// When to give up.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    /// Returns the addresses, in the resolver's order. Blocks until the lookup is done.
-    pub(crate) fn finish(self) -> io::Result<Vec<Ipv4Addr>> {
-        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that looks it up panicked")))
+        Ok(Lookup { task, deadline: now + LIMIT })
     }
 }
 
@@ -102,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_name_is_looked_up_and_an_address_taken_as_it_is() {
-        let look_up = |server| Resolver::default().start(server, Instant::now()).unwrap().finish();
+        let look_up = |server| Resolver::default().start(server, Instant::now()).unwrap().task.finish();
         assert_eq!(look_up("192.0.2.1").unwrap(), [Ipv4Addr::new(192, 0, 2, 1)]);
         assert_eq!(look_up("2001:db8::1").unwrap_err().to_string(), "it has no IPv4 address");
         // No name server is asked for a name that cannot exist.

@@ -122,33 +122,22 @@ fn find_entry(
         if line.starts_with(b"#") || line.trim_ascii().is_empty() {
             continue;
         }
-        let Some(entry) = Entry::read(line) else {
+        let Some([entry_server, entry_user, password]) = entry(line) else {
             return Err(PasswordError::BadLine { path: path.to_owned(), line: index + 1 });
         };
-        if found.is_none()
-            && entry.server.eq_ignore_ascii_case(server.as_bytes())
-            && entry.user == user.as_bytes()
-        {
-            found = Some(Zeroizing::new(entry.password.to_vec()));
+        let matches = entry_server.eq_ignore_ascii_case(server.as_bytes()) && entry_user == user.as_bytes();
+        if found.is_none() && matches {
+            found = Some(Zeroizing::new(password.to_vec()));
         }
     }
     Ok(found)
 }
 
-struct Entry<'a> {
-    server: &'a [u8],
-    user: &'a [u8],
-    password: &'a [u8],
-}
-
-impl<'a> Entry<'a> {
-    /// `server:user:password`; the password may contain colons.
-    fn read(line: &'a [u8]) -> Option<Self> {
-        let mut fields = line.splitn(3, |&byte| byte == b':');
-        let entry = Self { server: fields.next()?, user: fields.next()?, password: fields.next()? };
-        let complete = ![entry.server, entry.user, entry.password].iter().any(|field| field.is_empty());
-        complete.then_some(entry)
-    }
+/// Server, user and password, separated by colons. The password may contain colons.
+fn entry(line: &[u8]) -> Option<[&[u8]; 3]> {
+    let mut fields = line.splitn(3, |&byte| byte == b':');
+    let entry = [fields.next()?, fields.next()?, fields.next()?];
+    entry.iter().all(|field| !field.is_empty()).then_some(entry)
 }
 
 fn ask(auth_file: &Path, server: &str, user: &str, signals: &mut Signals) -> Result<Password, PasswordError> {

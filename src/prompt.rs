@@ -1,11 +1,10 @@
 //! Asks for the password on the terminal, without echo.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, PipeReader, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread::{self, JoinHandle};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,6 +15,7 @@ use signal_hook::flag::register_conditional_default;
 use zeroize::Zeroizing;
 
 use crate::signals::{Signal, Signals};
+use crate::task::Task;
 
 /// The outcome of a question.
 pub(crate) enum Answer {
@@ -41,9 +41,10 @@ pub(crate) fn ask(question: &str, signals: &mut Signals) -> io::Result<Answer> {
     let mut terminal = Terminal::open(question)?;
     let mut jobs = Signals::of(&[(SIGTSTP, JobControl::Stop), (SIGCONT, JobControl::Continue)])?;
     terminal.ask(&mut jobs)?;
-    let typing = Typing::start(&terminal.file)?;
+    let keyboard = terminal.file.try_clone()?;
+    let typing = Task::spawn(move || read_line(keyboard))?;
     loop {
-        let done = wait(typing.done.as_fd(), [signals.as_fd(), jobs.as_fd()])?;
+        let done = wait(typing.as_fd(), [signals.as_fd(), jobs.as_fd()])?;
         // A terminal that hangs up sends SIGHUP.
         if signals.take().iter().any(|signal| matches!(signal, Signal::Stop(_) | Signal::LogInAgain)) {
             return Ok(Answer::Interrupted);
@@ -61,7 +62,7 @@ pub(crate) fn ask(question: &str, signals: &mut Signals) -> io::Result<Answer> {
             terminal.restore(SetArg::TCSANOW);
             // The handler of SIGTSTP stays installed. From now on it performs the default action.
             register_conditional_default(SIGTSTP, Arc::new(AtomicBool::new(true)))?;
-            return typing.answer();
+            return typing.finish().map(Answer::Typed);
         }
     }
 }
@@ -121,29 +122,8 @@ impl Drop for Terminal<'_> {
     }
 }
 
-/// A thread in which rpassword reads the line. It does not change the settings: it could not restore them while blocked
-/// in read(2).
-struct Typing {
-    /// Ready when the thread has ended, which closes the other end.
-    done: PipeReader,
-    thread: JoinHandle<io::Result<String>>,
-}
-
-impl Typing {
-    fn start(terminal: &File) -> io::Result<Self> {
-        let keyboard = terminal.try_clone()?;
-        let (done, running) = io::pipe()?;
-        let thread = thread::Builder::new().spawn(move || {
-            let _running = running;
-            let config = rpassword::ConfigBuilder::new().input_reader(keyboard).output_discard().build();
-            rpassword::read_password_with_config(config)
-        })?;
-        Ok(Self { done, thread })
-    }
-
-    fn answer(self) -> io::Result<Answer> {
-        let typed =
-            self.thread.join().map_err(|_| io::Error::other("the thread that reads it panicked"))??;
-        Ok(Answer::Typed(Zeroizing::new(typed)))
-    }
+/// Reads a line without changing the settings: rpassword could not restore them while it is blocked in read(2).
+fn read_line(keyboard: File) -> io::Result<Zeroizing<String>> {
+    let config = rpassword::ConfigBuilder::new().input_reader(keyboard).output_discard().build();
+    rpassword::read_password_with_config(config).map(Zeroizing::new)
 }

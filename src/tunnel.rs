@@ -4,7 +4,6 @@
 //! removed with the [`Tunnel`].
 
 mod error;
-mod gif;
 mod identity;
 mod leftovers;
 mod modules;
@@ -26,12 +25,16 @@ use crate::report::chain;
 pub use error::Error;
 pub(crate) use error::Step;
 use identity::Owner;
+use modules::ModuleProbe;
 
 /// The interface group of all tunnels, for firewall rules.
 pub const GROUP: &str = "dtcpclient";
 
 /// The time between two attempts to set an interface up that others set down.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A kernel without gif(4) gives EINVAL.
+const GIF_PROBE: ModuleProbe = ModuleProbe { sign: Errno::EINVAL, module: "if_gif", companions: &[] };
 
 /// How the tunnel carries its packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +196,9 @@ impl<'k> Tunnel<'k> {
         let owner = Owner::this(self.kernel).map_err(|cause| Error::new(Step::Identify, None, cause))?;
         let description = owner.description(&self.settings.server);
         let (interface, node) = match self.settings.carrier {
-            Carrier::Gif => (gif::make(self.kernel)?, None),
+            Carrier::Gif => {
+                (modules::call(self.kernel, Step::Create, &GIF_PROBE, |kernel| kernel.create_gif())?, None)
+            }
             Carrier::Udp { .. } => {
                 let interface = netgraph::make_iface(self.kernel)?;
                 (interface.clone(), Some(IfaceNode::Named(interface)))

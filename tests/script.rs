@@ -169,25 +169,19 @@ fn down_waits_for_an_unfinished_up_and_an_up_that_never_started_needs_no_down() 
 }
 
 #[test]
-fn a_script_that_hangs_is_terminated_and_what_it_started_too() {
-    let body = r#"sleep 1000 & echo $! >"$directory/child"; echo $$ >"$directory/pid"; wait"#;
-    let limits = Limits { run: Duration::from_millis(300), grace: Duration::from_mins(1) };
-    let mut script = Script::with_limits(body, limits);
-    script.run([Event::Up]);
-    script.wait();
-    assert!(logged("the script takes too long"));
-    script.wait_until(|script| !script.lives("child") && !script.lives("pid"));
-}
-
-#[test]
-fn a_script_that_ignores_sigterm_is_killed() {
-    let body = r#"trap '' TERM; echo $$ >"$directory/pid"; while :; do sleep 0.05; done"#;
-    let limits = Limits { run: Duration::from_millis(300), grace: Duration::from_millis(200) };
-    let mut script = Script::with_limits(body, limits);
-    script.run([Event::Up]);
-    script.wait();
-    assert!(logged("did not exit on SIGTERM"));
-    assert!(!script.lives("pid"));
+fn a_script_that_hangs_is_terminated_with_what_it_started_and_killed_if_it_ignores_sigterm() {
+    let child = r#"sleep 1000 & echo $! >"$directory/child"; echo $$ >"$directory/pid"; wait"#;
+    let stubborn = r#"trap '' TERM; echo $$ >"$directory/pid"; while :; do sleep 0.05; done"#;
+    for (body, grace, reason) in
+        [(child, 60_000, "the script takes too long"), (stubborn, 200, "did not exit on SIGTERM")]
+    {
+        let limits = Limits { run: Duration::from_millis(300), grace: Duration::from_millis(grace) };
+        let mut script = Script::with_limits(body, limits);
+        script.run([Event::Up]);
+        script.wait();
+        assert!(logged(reason));
+        script.wait_until(|script| !script.lives("child") && !script.lives("pid"));
+    }
 }
 
 #[test]
@@ -257,7 +251,7 @@ fn a_rehearsal_prints_the_command_line_instead() {
 }
 
 #[test]
-fn a_script_that_is_missing_or_unsafe_is_refused() {
+fn a_script_that_is_unsafe_is_refused_and_a_missing_one_too_but_not_the_default() {
     let files = Directory::default();
     let check = |path: &str| script::check(&InputFile { path: path.into(), named: true });
     let with_mode = |mode| check(&files.write("script", "#!/bin/sh\n", mode));
@@ -268,10 +262,7 @@ fn a_script_that_is_missing_or_unsafe_is_refused() {
     assert!(matches!(with_mode(0o644), Err(ScriptError::NotExecutable(_))));
     assert!(matches!(check(&files.file("")), Err(ScriptError::NotExecutable(_))));
     assert!(matches!(check(&files.file("none")), Err(ScriptError::Missing { .. })));
-}
 
-#[test]
-fn a_missing_default_script_is_not_an_error() {
     record();
     let there = Path::new(SCRIPT).exists();
     let default = InputFile { path: SCRIPT.into(), named: false };

@@ -1,7 +1,7 @@
 //! One client's connection: the answers to its lines, and the tunnel that lives as long as the connection.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -36,14 +36,11 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(broker: &'a Broker, stream: TcpStream) -> io::Result<Self> {
-        Ok(Self {
-            broker,
-            challenge: users::challenge()?,
-            me: ipv4(stream.peer_addr()?.ip())?,
-            her: ipv4(stream.local_addr()?.ip())?,
-            lines: Lines::new(stream)?,
-            tunnel: None,
-        })
+        let (SocketAddr::V4(me), SocketAddr::V4(her)) = (stream.peer_addr()?, stream.local_addr()?) else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let (challenge, lines) = (users::challenge()?, Lines::new(stream)?);
+        Ok(Self { broker, lines, challenge, me: *me.ip(), her: *her.ip(), tunnel: None })
     }
 
     /// Answers the client until the session is to end.
@@ -139,12 +136,5 @@ fn transport(words: &[&str]) -> Option<(&'static str, Option<u16>)> {
         ["udp"] => Some(("udp", None)),
         ["udp", port] => Some(("udp", Some(port.parse().ok().filter(|&port| port != 0)?))),
         _ => None,
-    }
-}
-
-fn ipv4(address: IpAddr) -> io::Result<Ipv4Addr> {
-    match address {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }

@@ -1,7 +1,6 @@
 //! The users and their passwords, the challenge, and the check of a response.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -59,9 +58,5 @@ pub(crate) fn challenge() -> io::Result<String> {
 
 /// Upper-case hexadecimal digits: KAME's server compares responses as text.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02X}");
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }

@@ -7,7 +7,6 @@
 //! The demonstration is also a check. It waits for certain lines, shows everything that comes before them, and fails
 //! if one of them does not come.
 
-use std::collections::HashMap;
 use std::env;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,37 +25,37 @@ struct Act {
     title: &'static str,
     /// The options of the client that choose the tunnel.
     options: &'static [&'static str],
-    /// The broker's event when it grants the tunnel.
+    /// The words of the broker's event when it grants the tunnel, after the outer addresses.
     granted: &'static str,
     /// The commands that make the interface and set its outer addresses.
     make: [&'static str; 2],
-    /// The command that sets its inner addresses.
-    address: &'static str,
+    interface: &'static str,
     /// The command that removes it.
     remove: &'static str,
-    /// The arguments of the script after `up` or `down`.
+    /// The arguments of the script after the event and the addresses of the connection.
     facts: &'static str,
 }
 
-const GIF: Act = Act {
-    title: "A network behind a gif(4) tunnel",
-    options: &["-t", "network"],
-    granted: "granted me network 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 2001:db8:1::/48 ip - -",
-    make: ["ifconfig gif0 create", "ifconfig gif0 tunnel 127.0.0.1 127.0.0.1"],
-    address: "ifconfig gif0 inet6 2001:db8::6 2001:db8::5 prefixlen 128",
-    remove: "ifconfig gif0 destroy",
-    facts: "127.0.0.1 127.0.0.1 network 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 2001:db8:1::/48",
-};
-
-const UDP: Act = Act {
-    title: "A host with a UDP tunnel, made of netgraph(4) nodes",
-    options: &["-U", "-t", "host"],
-    granted: "granted me host 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 - udp 4028 4028",
-    make: ["ngctl mkpeer . iface dtcp inet", "ngctl msg ng0:inet6 connect inet/127.0.0.1:4028"],
-    address: "ifconfig ng0 inet6 2001:db8::6 2001:db8::5 prefixlen 128",
-    remove: "ngctl shutdown ng0:",
-    facts: "127.0.0.1 127.0.0.1 host 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 ''",
-};
+const ACTS: [Act; 2] = [
+    Act {
+        title: "A network behind a gif(4) tunnel",
+        options: &["-t", "network"],
+        granted: "2001:db8::6 2001:db8::5 2001:db8:1::/48 ip - -",
+        make: ["ifconfig gif0 create", "ifconfig gif0 tunnel 127.0.0.1 127.0.0.1"],
+        interface: "gif0",
+        remove: "ifconfig gif0 destroy",
+        facts: "network 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 2001:db8:1::/48",
+    },
+    Act {
+        title: "A host with a UDP tunnel, made of netgraph(4) nodes",
+        options: &["-U", "-t", "host"],
+        granted: "2001:db8::6 2001:db8::5 - udp 4028 4028",
+        make: ["ngctl mkpeer . iface dtcp inet", "ngctl msg ng0:inet6 connect inet/127.0.0.1:4028"],
+        interface: "ng0",
+        remove: "ngctl shutdown ng0:",
+        facts: "host 127.0.0.1 127.0.0.1 2001:db8::6 2001:db8::5 ''",
+    },
+];
 
 fn main() {
     for signal in [SIGHUP, SIGINT, SIGTERM] {
@@ -69,10 +68,9 @@ fn main() {
     step("A DTCP broker starts. It has one user, whose password is in the client's auth file too");
     show("auth", directory.read("auth").trim_end());
     let Broker { process, port } = Broker::start(&directory, &["--numbered"]);
-    let mut broker = Actor::new(process, |_| "broker");
-    broker.see("broker", "listening on ");
-
-    for act in [GIF, UDP] {
+    let mut broker = Actor { process, label: "broker", next: 0 };
+    broker.see(&["listening on "]);
+    for act in ACTS {
         play(&act, &mut broker, port, &directory);
     }
 
@@ -95,114 +93,81 @@ fn build() {
 fn play(act: &Act, broker: &mut Actor, port: u16, directory: &Directory) {
     println!("\n{}\n{}", act.title, "=".repeat(act.title.len()));
 
-    step(
-        "The client starts. With -l it reconnects after a failure, with -d it logs each line of the protocol",
-    );
+    step("The client starts. With -l it reconnects after a failure, with -d it logs the protocol");
     let script = directory.script("");
     let options = ["--rehearse", "-l", "-d", "-s", &script, "-f", &directory.file("pid")];
     let command = directory.client(port, &[act.options, &options].concat());
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     show("$", &format!("dtcpclient {}", arguments.join(" ")));
-    let label = |line: &str| if line.starts_with("dtcpclient: ") { "log" } else { "command" };
-    let mut client = Actor::new(Process::start(command), label);
+    let mut client = Actor { process: Process::start(command), label: "command", next: 0 };
 
-    step("It logs in: challenge, response (masked in the log), and what the broker grants");
-    see_login(act, &mut client, broker);
+    let granted = &format!("127.0.0.1 127.0.0.1 {}", act.granted);
+    let address = &format!("ifconfig {} inet6 2001:db8::6 2001:db8::5 prefixlen 128", act.interface);
+    let [up, down] =
+        &["up", "down"].map(|event| format!("{script} {event} 127.0.0.1 127.0.0.1 {}", act.facts));
+    let answer = "server: +OK 127.0.0.1 127.0.0.1";
+    let login = ["client: tunnel me *", answer, address, up, "client: ping", "server: +OK hi"];
 
-    step("It makes the tunnel");
-    for command in [act.make[0], act.make[1], act.address] {
-        client.see("command", command);
-    }
-    client.see("log", "made ");
-
-    step("It runs the script");
-    client.see("command", &format!("{script} up {}", act.facts));
-
-    step("It pings the broker at once, and then every minute");
-    see_ping(&mut client, broker);
+    step("It logs in (its response is masked), makes the tunnel, runs the script, and pings every minute");
+    client.see(&[&act.make[..], &["made "], &login].concat());
+    broker.see(&[granted, "ping me"]);
 
     step("SIGHUP makes it log in again. The interface stays, and is set again");
     client.process.signal(Signal::SIGHUP);
-    see_quit(act, &script, &mut client, broker);
-    see_login(act, &mut client, broker);
-    client.see("command", act.address);
-    client.see("command", &format!("{script} up {}", act.facts));
-    see_ping(&mut client, broker);
+    client.see(&[&["client: quit", down][..], &login].concat());
+    broker.see(&["quit me", "closed me", granted, "ping me"]);
 
     step("SIGUSR1, or SIGINFO on FreeBSD, makes it log its state. The pid file has the process to ask");
     show("pid", directory.read("pid").trim_end());
     assert_eq!(directory.read("pid"), format!("{}\n", client.process.id()));
     client.process.signal(Signal::SIGUSR1);
-    client.see("log", "inner 2001:db8::6 to 2001:db8::5");
+    client.see(&["inner 2001:db8::6 to 2001:db8::5"]);
 
     step("SIGTERM ends it. The script is run with `down`, and the tunnel and the pid file are removed");
     client.process.signal(Signal::SIGTERM);
-    see_quit(act, &script, &mut client, broker);
-    client.see("command", act.remove);
+    client.see(&["client: quit", down, act.remove]);
+    broker.see(&["quit me", "closed me"]);
     client.see_end();
     assert!(!directory.has("pid"), "the pid file is still there");
-}
-
-fn see_login(act: &Act, client: &mut Actor, broker: &mut Actor) {
-    client.see("log", "client: tunnel me *");
-    client.see("log", "server: +OK 127.0.0.1 127.0.0.1");
-    broker.see("broker", act.granted);
-}
-
-fn see_ping(client: &mut Actor, broker: &mut Actor) {
-    client.see("log", "client: ping");
-    broker.see("broker", "ping me");
-    client.see("log", "server: +OK hi");
-}
-
-fn see_quit(act: &Act, script: &str, client: &mut Actor, broker: &mut Actor) {
-    client.see("log", "client: quit");
-    broker.see("broker", "quit me");
-    broker.see("broker", "closed me");
-    client.see("command", &format!("{script} down {}", act.facts));
 }
 
 /// A program whose lines are shown as they are waited for.
 struct Actor {
     process: Process,
-    /// The label of a line, which says what kind it is of.
-    label: fn(&str) -> &'static str,
-    /// For each label, where to look for its next line.
-    next: HashMap<&'static str, usize>,
+    /// The label of the lines that are not the client's log.
+    label: &'static str,
+    /// The first line that has not been shown yet.
+    next: usize,
 }
 
 impl Actor {
-    fn new(process: Process, label: fn(&str) -> &'static str) -> Self {
-        Self { process, label, next: HashMap::new() }
+    /// Waits for new lines with these texts, in any order, and shows all up to the last of them.
+    fn see(&mut self, texts: &[&str]) {
+        let end = self.process.wait_until(&texts.join("\", \""), |lines| {
+            let new = lines.get(self.next..)?;
+            let place = |text| new.iter().position(|line| line.contains(text));
+            texts
+                .iter()
+                .map(|text| place(*text))
+                .try_fold(self.next, |end, at| Some(end.max(self.next + at? + 1)))
+        });
+        assert!(!INTERRUPTED.load(Ordering::Relaxed), "interrupted");
+        self.show_to(end);
     }
 
-    /// Shows the lines with this label up to the first that contains the text.
-    fn see(&mut self, label: &'static str, text: &str) {
-        let next = self.next.entry(label).or_default();
-        loop {
-            let (index, line) = self.process.wait_until(text, |lines| {
-                let index = (*next..lines.len()).find(|&index| (self.label)(&lines[index]) == label)?;
-                Some((index, lines[index].clone()))
-            });
-            assert!(!INTERRUPTED.load(Ordering::Relaxed), "interrupted");
-            *next = index + 1;
-            show(label, &line);
-            if line.contains(text) {
-                return;
-            }
+    fn show_to(&mut self, end: usize) {
+        for line in &self.process.lines()[self.next..end] {
+            show(if line.starts_with("dtcpclient: ") { "log" } else { self.label }, line);
         }
+        self.next = end;
     }
 
     /// Waits for the end of the program, shows the rest of its log, and checks that it has succeeded and does no more.
     fn see_end(&mut self) {
         let (status, _) = self.process.wait();
-        for (index, line) in self.process.lines().iter().enumerate() {
-            let label = (self.label)(line);
-            if index >= self.next.get(label).copied().unwrap_or(0) {
-                show(label, line);
-                assert_eq!(label, "log", "this should not have come");
-            }
-        }
+        let (lines, seen) = (self.process.lines(), self.next);
+        self.show_to(lines.len());
+        assert!(lines[seen..].iter().all(|line| line.starts_with("dtcpclient: ")), "more than was expected");
         assert_eq!(status, Some(0));
         show("exit", "status 0");
     }

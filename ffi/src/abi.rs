@@ -1,6 +1,6 @@
 //! FreeBSD's structs and numbers, with FreeBSD's layout on every host.
 //!
-//! [`structs`] and [`numbers`] are the only table of them. It states the values of FreeBSD's headers. This crate is
+//! The modules `structs` and `numbers` are the only table of them. It states the values of FreeBSD's headers. This crate is
 //! checked against them when it is compiled, and the headers by `examples/abi-gate.rs`. Names are those of the headers,
 //! in Rust's spelling. Padding is explicit. Integers are in host byte order, except those of socket addresses.
 

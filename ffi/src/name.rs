@@ -7,7 +7,7 @@ pub const LONGEST: usize = 15;
 
 /// The name of a network interface, such as `gif0`: 1 to [`LONGEST`] bytes of text. The kernel accepts nearly any,
 /// also with a blank.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InterfaceName(String);
 
 impl InterfaceName {
@@ -25,12 +25,6 @@ impl InterfaceName {
 }
 
 impl fmt::Display for InterfaceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for InterfaceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

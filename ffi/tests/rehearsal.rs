@@ -156,28 +156,26 @@ fn units_are_the_lowest_that_are_free() {
 }
 
 #[test]
-fn a_gif_keeps_its_inner_addresses_and_frees_its_outer_ones_when_it_gets_others() {
+fn a_gif_keeps_its_inner_addresses_and_runs_while_this_host_has_its_source() {
     let mut kernel = silent();
     let first = gif(&mut kernel).expect("a gif");
     let moved = Ends { remote: Ipv6Addr::LOCALHOST, ..INNER };
     kernel.add_address(&first, INNER).expect("an address");
     kernel.add_address(&first, moved).expect("the same with another peer");
     kernel.set_outer_addresses(&first, Ends { remote: HERE, ..OUTER }).expect("another pair");
-    let second = kernel.create_gif().expect("another");
-    kernel.set_outer_addresses(&second, OUTER).expect("the pair is free again");
+    gif(&mut kernel).expect("the pair is free again");
     assert_eq!(kernel.interfaces()[0].addresses, [moved]);
-}
 
-#[test]
-fn a_gif_runs_while_this_host_has_its_source() {
-    let mut kernel = silent();
-    gif(&mut kernel).expect("a gif");
     let runs = |kernel: &Rehearsal| kernel.is_running(&kernel.interfaces()[0]);
     assert!(runs(&kernel));
     kernel.lose_address(HERE);
     assert!(!runs(&kernel));
     kernel.gain_address(HERE);
     assert!(runs(&kernel));
+
+    kernel.join_group(&first, "dtcpclient").expect("a group");
+    kernel.destroy_gif(&first).expect("its end");
+    assert_eq!(kernel.group_members("dtcpclient"), Ok(vec![]), "a group ends with its last member");
 }
 
 #[test]
@@ -233,13 +231,4 @@ fn closing_the_control_socket_leaves_nodes_and_frees_the_hook() {
     assert_eq!(iface(&mut *netgraph), Ok(name("ng1")));
     netgraph.send(&Message::ShutDown(IfaceNode::OnHook)).expect("its end");
     assert_eq!(iface(&mut *netgraph), Ok(name("ng1")), "the hook is free again");
-}
-
-#[test]
-fn a_group_ends_with_its_last_member() {
-    let mut kernel = silent();
-    let gif = gif(&mut kernel).expect("a gif");
-    kernel.join_group(&gif, "dtcpclient").expect("a group");
-    kernel.destroy_gif(&gif).expect("its end");
-    assert_eq!(kernel.group_members("dtcpclient"), Ok(vec![]));
 }

@@ -27,7 +27,7 @@ impl Client<'_> {
 
     pub(super) fn handle_lookup(&mut self, phase: Phase, now: Instant) -> Phase {
         let Phase::Resolving(lookup) = phase else { return phase };
-        match lookup.finish() {
+        match lookup.task.finish() {
             Ok(addresses) => self.connect(addresses.into(), None, now),
             Err(error) => self.fail(&self.no_address(error), now),
         }
@@ -61,7 +61,7 @@ impl Client<'_> {
             Ok(connection) => connection,
             Err(failure) => return self.connect(connecting.remaining, Some(failure), now),
         };
-        let session = Session::new(Rc::clone(&self.plan.login), connection.local(), now);
+        let session = Session::new(Rc::clone(&self.plan.login), connection.local, now);
         Phase::Session(Box::new(Active { connection, session, up: None, remaining: connecting.remaining }))
     }
 }

@@ -60,7 +60,7 @@ impl Attempt {
 
 pub(super) struct Connection {
     stream: TcpStream,
-    local: Ipv4Addr,
+    pub(super) local: Ipv4Addr,
 }
 
 /// The outcome of a read.
@@ -76,10 +76,6 @@ impl Connection {
     /// The descriptor to poll for reading.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
-    }
-
-    pub(super) fn local(&self) -> Ipv4Addr {
-        self.local
     }
 
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Received {

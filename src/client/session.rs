@@ -74,7 +74,7 @@ impl Client<'_> {
     fn make_tunnel(&mut self, mut active: Box<Active>, offer: Offer, now: Instant) -> Phase {
         self.logins += 1;
         active.remaining.clear();
-        let local = active.connection.local();
+        let local = active.connection.local;
         if let Err(error) = self.tunnel.bring_up(local, &offer) {
             return self.leave(*active, Next::Failure(error.into()), now);
         }

@@ -41,7 +41,7 @@ impl Client<'_> {
     fn sources<'a>(&'a self, phase: &'a Phase) -> Vec<(Source, PollFd<'a>)> {
         let mut sources = vec![readable(Source::Signals, self.signals.as_fd())];
         match phase {
-            Phase::Resolving(lookup) => sources.push(readable(Source::Lookup, lookup.as_fd())),
+            Phase::Resolving(lookup) => sources.push(readable(Source::Lookup, lookup.task.as_fd())),
             Phase::Connecting(connecting) => {
                 sources.push((Source::Socket, PollFd::new(connecting.attempt.as_fd(), PollFlags::POLLOUT)));
             }

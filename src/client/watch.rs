@@ -81,7 +81,7 @@ impl Client<'_> {
     }
 
     fn look_at_tunnel(&mut self, active: Box<Active>, now: Instant) -> Phase {
-        let local = active.connection.local();
+        let local = active.connection.local;
         if !self.tunnel.host_has(local) {
             return self.end_session(*active, Failure::AddressGone(local), now);
         }
@@ -98,7 +98,7 @@ impl Client<'_> {
         {
             for sequence in replies {
                 let actions = up.echo.handle_reply(sequence, now);
-                self.carry_out_echo(up, active.connection.local(), actions);
+                self.carry_out_echo(up, active.connection.local, actions);
             }
         }
         phase
@@ -110,7 +110,7 @@ impl Client<'_> {
         if actions.contains(&EchoAction::Lost) {
             return self.leave(*active, Next::Failure(Failure::NoEcho), now);
         }
-        self.carry_out_echo(up, active.connection.local(), actions);
+        self.carry_out_echo(up, active.connection.local, actions);
         Phase::Session(active)
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 
 /// Whether `address` can be an outer end of a tunnel: unicast, and a loopback address only if the connection to
 /// the server is on loopback itself.
@@ -28,33 +27,22 @@ pub struct Prefix {
     length: u8,
 }
 
-/// A word that is not the prefix of a network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an IPv6 unicast prefix with a length of 1 to 128")]
-pub struct BadPrefix;
-
 impl Prefix {
-    /// The prefix of `length` bits that `address` is in.
-    pub(crate) fn new(address: Ipv6Addr, length: u8) -> Result<Self, BadPrefix> {
+    /// The prefix of `length` bits that `address` is in. `None`: the length is not 1 to 128, or the prefix not unicast.
+    fn new(address: Ipv6Addr, length: u8) -> Option<Self> {
         if !(1..=128).contains(&length) {
-            return Err(BadPrefix);
+            return None;
         }
         let mask = u128::MAX << (128 - u32::from(length));
         let network = Ipv6Addr::from_bits(address.to_bits() & mask);
-        if is_inner(network) { Ok(Self { network, length }) } else { Err(BadPrefix) }
+        is_inner(network).then_some(Self { network, length })
     }
-}
 
-impl FromStr for Prefix {
-    type Err = BadPrefix;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let (address, length) = word.split_once('/').ok_or(BadPrefix)?;
+    /// Decodes a word like `2001:db8::/48`.
+    pub(crate) fn read(word: &str) -> Option<Self> {
+        let (address, length) = word.split_once('/')?;
         let digits_alone = length.bytes().all(|byte| byte.is_ascii_digit());
-        match (address.parse(), length.parse()) {
-            (Ok(address), Ok(length)) if digits_alone => Self::new(address, length),
-            _ => Err(BadPrefix),
-        }
+        if digits_alone { Self::new(address.parse().ok()?, length.parse().ok()?) } else { None }
     }
 }
 
@@ -95,30 +83,32 @@ mod tests {
 
     #[test]
     fn a_prefix_is_printed_in_canonical_form_without_host_bits() {
-        let prefix: Prefix = "2001:03e0:03c3::1/48".parse().unwrap();
-        assert_eq!(prefix.to_string(), "2001:3e0:3c3::/48");
-        assert_eq!("2001:db8::0006/128".parse::<Prefix>().unwrap().to_string(), "2001:db8::6/128");
+        for (word, printed) in
+            [("2001:03e0:03c3::1/48", "2001:3e0:3c3::/48"), ("2001:db8::0006/128", "2001:db8::6/128")]
+        {
+            assert_eq!(Prefix::read(word).unwrap().to_string(), printed);
+        }
     }
 
     #[test]
     fn a_word_that_is_not_the_prefix_of_a_network_is_refused() {
         let lengths = ["2001:db8::/0", "2001:db8::/129", "2001:db8::/+4", "2001:db8::/", "/48"];
         for bad in lengths.into_iter().chain(["ff00::/8", "::/1", "192.0.2.0/24"]) {
-            assert_eq!(bad.parse::<Prefix>(), Err(BadPrefix), "{bad}");
+            assert_eq!(Prefix::read(bad), None, "{bad}");
         }
     }
 
     proptest! {
         #[test]
         fn a_printed_prefix_is_parsed_to_the_same_value(bits in any::<u128>(), length in 1u8..=128) {
-            if let Ok(prefix) = Prefix::new(Ipv6Addr::from_bits(bits), length) {
-                prop_assert_eq!(prefix.to_string().parse(), Ok(prefix));
+            if let Some(prefix) = Prefix::new(Ipv6Addr::from_bits(bits), length) {
+                prop_assert_eq!(Prefix::read(&prefix.to_string()), Some(prefix));
             }
         }
 
         #[test]
         fn no_word_makes_the_parser_panic(word in any::<String>()) {
-            let _ = word.parse::<Prefix>();
+            let _ = Prefix::read(&word);
         }
     }
 }

@@ -122,7 +122,7 @@ impl<'a> Words<'a> {
                 return Ok(());
             }
         } else if looks_like_a_prefix(word) && network && self.prefix.is_none() {
-            self.prefix = Some(word.parse().map_err(|_| OfferError::BadPrefix(clean(word)))?);
+            self.prefix = Some(Prefix::read(word).ok_or_else(|| OfferError::BadPrefix(clean(word)))?);
             return Ok(());
         } else if is_number(word) && request.udp && self.port.is_none() {
             self.port = Some(word);

@@ -146,18 +146,6 @@ IOCTL(add_address, inet6, SIOCAIFADDR_IN6, in6_aliasreq, ifra_name,
 IOCTL(remove_address, inet6, SIOCDIFADDR_IN6, in6_ifreq, ifr_name, a.ifr_addr = ipv6(word[2]))
 IOCTL(get_address_flags, inet6, SIOCGIFAFLAG_IN6, in6_ifreq, ifr_name, a.ifr_addr = ipv6(word[2]))
 
-static void
-load_module(void)
-{
-	failed(kldload(word[1]));
-}
-
-static void
-become_nobody(void)
-{
-	failed(setuid(65534));
-}
-
 /* Prints the routing messages so far, and those that come within a second. */
 static void
 get_changes(void)
@@ -177,12 +165,6 @@ open_netgraph(void)
 	netgraph = socket(PF_NETGRAPH, SOCK_DGRAM, NG_CONTROL);
 	if (!failed(netgraph))
 		setsockopt(netgraph, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-}
-
-static void
-close_netgraph(void)
-{
-	failed(close(netgraph));
 }
 
 /* Sends a message to the node of the second word.  Its name for people is the first. */
@@ -245,6 +227,9 @@ ksocket(int number)
 	message(NGM_KSOCKET_COOKIE, number, &a, sizeof(a));
 }
 
+static void load_module(void) { failed(kldload(word[1])); }
+static void become_nobody(void) { failed(setuid(65534)); }
+static void close_netgraph(void) { failed(close(netgraph)); }
 static void bind_ksocket(void) { ksocket(NGM_KSOCKET_BIND); }
 static void connect_ksocket(void) { ksocket(NGM_KSOCKET_CONNECT); }
 static void get_name(void) { ask(NGM_KSOCKET_COOKIE, NGM_KSOCKET_GETNAME); }
@@ -264,9 +249,9 @@ static const struct { const char *name; void (*make)(void); } steps[] = {
 	{ "listnodes", list_nodes }, { "shutdown", shut_down },
 };
 
-/* Splits a line into words.  Those in quotation marks may have blanks in them, or nothing. */
+/* Makes the call of a line.  Words in quotation marks may have blanks in them, or nothing. */
 static void
-split(char *line)
+make(char *line)
 {
 	for (size_t i = 0; i < nitems(word); i++) {
 		line += strspn(line, " ");
@@ -277,12 +262,6 @@ split(char *line)
 		if (*line != '\0')
 			*line++ = '\0';
 	}
-}
-
-static void
-make(char *line)
-{
-	split(line);
 	length = 0;
 	for (size_t i = 0; i < nitems(steps); i++)
 		if (strcmp(word[0], steps[i].name) == 0) {

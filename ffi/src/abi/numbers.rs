@@ -41,7 +41,7 @@ numbers! {
         NGM_GENERIC_COOKIE: u32 = 0x43c6_511e;
         NGM_SHUTDOWN: u32 = 1;
         NGM_MKPEER: u32 = 2;
-        NGM_LISTNODES: u32 = 9;
+        NGM_LISTNODES: u32 = 0x3000_0009;
     }
     "netgraph/ng_ksocket.h" {
         NGM_KSOCKET_COOKIE: u32 = 0x3830_9f8d;

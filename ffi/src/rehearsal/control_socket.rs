@@ -1,5 +1,6 @@
 //! Netgraph's control socket in a rehearsal: the effect of each message on the nodes, and their answers.
 
+use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use zerocopy::IntoBytes;
@@ -15,15 +16,9 @@ use crate::netgraph::{IPV6_HOOK, IfaceNode, Message, OWN_HOOK, SILENT_HOOK, UDP_
 const UNBOUND: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
 
 pub(super) struct ControlSocket {
-    kernel: Rehearsal,
-    /// The unit of the iface node on the socket's own hook.
-    hooked: Option<u32>,
-}
-
-impl ControlSocket {
-    pub(super) fn new(kernel: &Rehearsal) -> Self {
-        Self { kernel: kernel.clone(), hooked: None }
-    }
+    pub(super) kernel: Rehearsal,
+    /// The unit number of the iface node that the socket has made.
+    pub(super) hooked: Option<u32>,
 }
 
 impl Netgraph for ControlSocket {
@@ -63,25 +58,18 @@ impl State {
             Message::MakeKsocket(node) => {
                 let node = self.nodes.find(node, *hooked)?;
                 node.make_ksocket()?;
-                Ok(Outcome::Done(words(&[
-                    &"ngctl",
-                    &"mkpeer",
-                    &path(node, ""),
-                    &"ksocket",
-                    &IPV6_HOOK,
-                    &UDP_HOOK,
-                ])))
+                Ok(ngctl(&[&"mkpeer", &path(node, ""), &"ksocket", &IPV6_HOOK, &UDP_HOOK]))
             }
             Message::ShutDown(node) => {
                 let node = self.nodes.find(node, *hooked)?.clone();
                 self.nodes.remove(node.unit);
                 self.interfaces.remove_of_node(node.unit);
-                Ok(Outcome::Done(words(&[&"ngctl", &"shutdown", &path(&node, "")])))
+                Ok(ngctl(&[&"shutdown", &path(&node, "")]))
             }
             Message::ShutDownKsocket(node) => {
                 let node = self.nodes.find(node, *hooked)?;
                 node.ksocket.take().ok_or(Errno::ENOENT)?;
-                Ok(Outcome::Done(words(&[&"ngctl", &"shutdown", &path(node, IPV6_HOOK)])))
+                Ok(ngctl(&[&"shutdown", &path(node, IPV6_HOOK)]))
             }
             Message::GetName(node) => {
                 Ok(answer(self.nodes.find(node, *hooked)?.ksocket()?.local.unwrap_or(UNBOUND)))
@@ -95,7 +83,7 @@ impl State {
                 let port = self.nodes.free_port();
                 let node = self.nodes.find(node, *hooked)?;
                 node.ksocket()?.connect(*remote, self.route, port)?;
-                Ok(Outcome::Done(message_to(node, "connect", *remote)))
+                Ok(message_to(node, "connect", *remote))
             }
         }
     }
@@ -107,7 +95,7 @@ impl State {
         let interface = self.interfaces.create(Kind::Ng)?;
         *hooked = Some(interface.unit);
         self.nodes.add(interface.name.clone(), interface.unit);
-        Ok(Outcome::Done(words(&[&"ngctl", &"mkpeer", &".", &"iface", &OWN_HOOK, &SILENT_HOOK])))
+        Ok(ngctl(&[&"mkpeer", &".", &"iface", &OWN_HOOK, &SILENT_HOOK]))
     }
 
     fn bind(&mut self, node: &IfaceNode, hooked: Option<u32>, local: SocketAddrV4) -> Handled {
@@ -115,7 +103,7 @@ impl State {
         let is_foreign = self.foreign.contains(local.ip());
         let node = self.nodes.find(node, hooked)?;
         node.ksocket()?.bind(local, is_foreign, taken)?;
-        Ok(Outcome::Done(message_to(node, "bind", local)))
+        Ok(message_to(node, "bind", local))
     }
 }
 
@@ -128,6 +116,10 @@ fn path(node: &Node, hook: &str) -> String {
     format!("{}:{hook}", node.name)
 }
 
-fn message_to(node: &Node, message: &str, address: SocketAddrV4) -> Command {
-    words(&[&"ngctl", &"msg", &path(node, IPV6_HOOK), &message, &format!("inet/{address}")])
+fn message_to(node: &Node, message: &str, address: SocketAddrV4) -> Outcome {
+    ngctl(&[&"msg", &path(node, IPV6_HOOK), &message, &format!("inet/{address}")])
+}
+
+fn ngctl(arguments: &[&dyn Display]) -> Outcome {
+    Outcome::Done([&words(&[&"ngctl"])[..], &words(arguments)].concat())
 }

@@ -69,16 +69,12 @@ pub struct Interface {
 
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
-    all: Vec<Interface>,
+    pub(super) all: Vec<Interface>,
 }
 
 type Result<T> = std::result::Result<T, Errno>;
 
 impl Interfaces {
-    pub(super) fn all(&self) -> &[Interface] {
-        &self.all
-    }
-
     /// Creates an interface with the lowest free unit number.
     pub(super) fn create(&mut self, kind: Kind) -> Result<&Interface> {
         let taken = |unit, name: &InterfaceName| {

@@ -32,7 +32,7 @@ pub struct Ksocket {
 /// All nodes except those of the control sockets.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    all: Vec<Node>,
+    pub(super) all: Vec<Node>,
 }
 
 /// The first port for sockets that are not bound to one (`net.inet.ip.portrange.first`).
@@ -41,10 +41,6 @@ const FIRST_EPHEMERAL_PORT: u16 = 49152;
 type Result<T> = std::result::Result<T, Errno>;
 
 impl Nodes {
-    pub(super) fn all(&self) -> &[Node] {
-        &self.all
-    }
-
     /// The answer to a question for all nodes.
     pub(super) fn list(&self) -> Vec<u8> {
         let mut list = u32::try_from(self.all.len()).unwrap_or_default().to_ne_bytes().to_vec();

@@ -44,7 +44,7 @@ impl Kernel for Rehearsal {
             Place::Nobody => Err(Errno::EPERM),
             Place::Root | Place::VnetJail => Ok(()),
         })?;
-        Ok(Box::new(ControlSocket::new(self)))
+        Ok(Box::new(ControlSocket { kernel: self.clone(), hooked: None }))
     }
 
     fn create_gif(&mut self) -> Result<InterfaceName> {
