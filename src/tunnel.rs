@@ -114,8 +114,8 @@ impl<'k> Tunnel<'k> {
         Ok(())
     }
 
-    /// Looks at the interface as it is now: follows it if it was renamed, and sets it up if it was set down, but not more
-    /// than once in [`PATIENCE`], so that an administrator who insists wins. Returns whether the interface exists.
+    /// Checks the interface: follows it if it was renamed, and sets it up if it was set down, but at most once a minute,
+    /// so that an administrator who insists wins. Returns whether the interface exists.
     pub fn look(&mut self, now: Instant) -> bool {
         self.find_again();
         let Some(Live { interface, raised, .. }) = &mut self.live else { return false };

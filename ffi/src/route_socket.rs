@@ -48,7 +48,7 @@ impl RouteSocket {
         self.0.as_fd()
     }
 
-    /// The changes since the last call. Never waits, and stops after [`MOST_MESSAGES`]: others may flood the socket.
+    /// The changes since the last call. Does not block, and reads 256 messages at most: others may flood the socket.
     pub fn changes(&mut self) -> io::Result<Vec<AddressChange>> {
         let mut changes = Vec::new();
         let mut message = [0; MESSAGE_SIZE];
