@@ -51,8 +51,7 @@ impl State {
             Message::MakeIface => self.make_iface(hooked),
             Message::ListNodes => Ok(Outcome::Answer(self.nodes.list())),
             Message::GetInterfaceName(node) => {
-                let unit = self.nodes.find(node, *hooked)?.unit;
-                let name = self.interfaces.of_node(unit)?.name.to_string();
+                let name = self.interfaces.of_node(self.nodes.find(node, *hooked)?.unit)?.name.to_string();
                 Ok(Outcome::Answer([name.as_bytes(), &[0]].concat()))
             }
             Message::MakeKsocket(node) => {
