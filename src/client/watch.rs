@@ -28,7 +28,7 @@ const ADDRESS_INTERVAL: Duration = Duration::from_secs(30);
 pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
 impl Client<'_> {
-    /// The echo through a new tunnel. It keeps a NAT's mapping open if the server has not been told a port.
+    /// The echo through a new tunnel. It keeps a NAT's mapping open if no port was announced to the server.
     pub(super) fn new_echo(&self, now: Instant) -> Echo {
         let behind_nat = self.plan.login.udp == Some(Announcement::Unknown);
         Echo::new(if behind_nat { KEEPALIVE_INTERVAL } else { PING_INTERVAL }, now)
