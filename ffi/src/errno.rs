@@ -51,6 +51,8 @@ errnos! {
     EADDRNOTAVAIL = 49, "Can't assign requested address";
     /// No route to the far end.
     ENETUNREACH = 51, "Network is unreachable";
+    /// A queue is full: messages were lost.
+    ENOBUFS = 55, "No buffer space available";
     /// A ksocket without a peer.
     ENOTCONN = 57, "Socket is not connected";
     /// A node did not answer.

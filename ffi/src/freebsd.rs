@@ -11,11 +11,10 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::abi::ioctl::{Argument, Call};
-use crate::abi::numbers::{AF_NETGRAPH, ICMP6_FILTER, NG_CONTROL};
-use crate::echo::ECHO_REPLY;
+use crate::abi::numbers::{AF_NETGRAPH, NG_CONTROL};
 use crate::errno::Errno;
 use crate::netgraph::Message;
 
@@ -76,22 +75,16 @@ fn send_message(socket: &OwnedFd, message: &Message, token: u32) -> Result<(), E
     if sent < 0 { Err(last_errno()) } else { Ok(()) }
 }
 
-/// setsockopt(2): lets a raw ICMPv6 socket receive echo replies alone.
-fn receive_echo_replies_only(socket: &OwnedFd) -> Result<(), Errno> {
-    // `struct icmp6_filter` (`netinet/icmp6.h`): a bit for each type, set if it may pass.
-    let mut filter = [0_u32; 8];
-    filter[usize::from(ECHO_REPLY / 32)] = 1 << (ECHO_REPLY % 32);
-    let length = libc::socklen_t::try_from(size_of_val(&filter)).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: the kernel reads as many bytes as the filter has.
-    check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_ICMPV6,
-            ICMP6_FILTER,
-            filter.as_ptr().cast(),
-            length,
-        )
-    })
+/// setsockopt(2): sets an option that neither nix nor the standard library has.
+pub(crate) fn set_option<T: IntoBytes + Immutable>(
+    socket: &OwnedFd,
+    level: c_int,
+    option: c_int,
+    value: &T,
+) -> Result<(), Errno> {
+    let length = libc::socklen_t::try_from(size_of::<T>()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the kernel reads no more bytes than the value has, and does not keep the pointer.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const *value).cast(), length) })
 }
 
 /// sysctl(3): reads a variable of the kernel that is exactly a `T`.

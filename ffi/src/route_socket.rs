@@ -9,6 +9,7 @@ use zerocopy::FromBytes;
 
 use crate::abi::numbers::{AF_INET, RTA_IFA, RTM_DELADDR, RTM_NEWADDR, RTM_VERSION};
 use crate::abi::{IfaMsghdr, SockaddrIn};
+use crate::errno::Errno;
 
 /// Room for any routing message, in bytes: all are shorter than 1 KiB.
 const MESSAGE_SIZE: usize = 4096;
@@ -23,6 +24,8 @@ pub enum AddressChange {
     Added(Ipv4Addr),
     /// This address was removed from an interface.
     Removed(Ipv4Addr),
+    /// Messages were lost: any address may have come or gone.
+    Unknown,
 }
 
 /// A `PF_ROUTE` socket, on which the kernel reports changes.
@@ -38,9 +41,14 @@ impl RouteSocket {
     /// Opens a socket that reports changes from now on. Needs no privilege.
     #[cfg(target_os = "freebsd")]
     pub fn open() -> io::Result<Self> {
+        use crate::abi::numbers::SO_RERROR;
+        use crate::freebsd::set_option;
         use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        Ok(Self::new(socket(AddressFamily::Route, SockType::Raw, flags, None)?))
+        let socket = socket(AddressFamily::Route, SockType::Raw, flags, None)?;
+        // Without it, messages that are lost go unnoticed, until the next one comes.
+        let _ = set_option(&socket, libc::SOL_SOCKET, SO_RERROR, &1);
+        Ok(Self::new(socket))
     }
 
     /// The descriptor to poll for reading.
@@ -58,6 +66,9 @@ impl RouteSocket {
                 Ok(length) => changes.extend(address_changes(&message[..length])),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changes),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS.0) => {
+                    changes.push(AddressChange::Unknown);
+                }
                 // Return the changes before the error; a lasting error will come again.
                 Err(_) if !changes.is_empty() => return Ok(changes),
                 Err(error) => return Err(error),

@@ -383,6 +383,18 @@ fn the_route_socket_reports_what_comes_and_goes() {
     });
 }
 
+#[test]
+fn the_route_socket_reports_that_messages_were_lost() {
+    let Some((_kernel, _turn)) = kernel() else { return };
+    let mut routes = RouteSocket::open().expect("a routing socket");
+    // The socket has room for 8 KiB.
+    for _ in 0..100 {
+        drop(Alias::new());
+    }
+    let changes = routes.changes().expect("it can be read");
+    assert!(changes.contains(&AddressChange::Unknown), "{changes:?}");
+}
+
 /// As root, runs itself as nobody.
 #[test]
 fn without_privilege_nothing_is_made() {

@@ -71,7 +71,7 @@ impl Client<'_> {
     fn read_routes(&mut self) -> bool {
         let Some(routes) = &mut self.routes else { return false };
         match routes.changes() {
-            Ok(changes) => changes.iter().any(|change| matches!(change, AddressChange::Added(_))),
+            Ok(changes) => changes.iter().any(|change| !matches!(change, AddressChange::Removed(_))),
             // Messages were lost, and the address may have been in them.
             Err(error) => {
                 debug!("cannot read routing messages: {error}");

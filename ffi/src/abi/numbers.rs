@@ -16,6 +16,8 @@ numbers! {
         IFF_DRV_RUNNING: u32 = 0x40;
     }
     "sys/socket.h" {
+        /// The socket option that makes the next read fail with ENOBUFS if the kernel had no room for a message.
+        SO_RERROR: i32 = 0x2_0000;
         AF_INET: u8 = 2;
         AF_INET6: u8 = 28;
         AF_NETGRAPH: u8 = 32;

@@ -8,8 +8,9 @@ use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
 use super::calls::{errno, error};
-use super::receive_echo_replies_only;
-use crate::echo::{self, EchoMark};
+use super::set_option;
+use crate::abi::numbers::ICMP6_FILTER;
+use crate::echo::{self, ECHO_REPLY, EchoMark};
 use crate::errno::Errno;
 use crate::kernel::{EchoSocket, Result};
 use crate::name::InterfaceName;
@@ -29,7 +30,11 @@ impl RawEchoSocket {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let raw = socket(AddressFamily::Inet6, SockType::Raw, flags, SockProtocol::IcmpV6);
         let raw = raw.map_err(|cause| failed(errno(cause)))?;
-        receive_echo_replies_only(&raw).map_err(|cause| error("setsockopt(ICMP6_FILTER)", cause))?;
+        // `struct icmp6_filter` (`netinet/icmp6.h`): a bit for each type, set if it may pass.
+        let mut filter = [0_u32; 8];
+        filter[usize::from(ECHO_REPLY / 32)] = 1 << (ECHO_REPLY % 32);
+        set_option(&raw, libc::IPPROTO_ICMPV6, ICMP6_FILTER, &filter)
+            .map_err(|cause| error("setsockopt(ICMP6_FILTER)", cause))?;
         let socket = UdpSocket::from(raw);
         socket.set_multicast_loop_v6(false).map_err(|cause| failed(errno_of(&cause)))?;
         Ok(Self { socket, mark })

@@ -29,6 +29,7 @@ fn message(change: AddressChange) -> Vec<u8> {
     let (kind, address): (u8, Ipv4Addr) = match change {
         AddressChange::Added(address) => (0xc, address),
         AddressChange::Removed(address) => (0xd, address),
+        AddressChange::Unknown => panic!("the kernel sends no message for it"),
     };
     let mut bytes = 36_u16.to_ne_bytes().to_vec();
     bytes.extend([VERSION, kind]);
