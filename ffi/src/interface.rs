@@ -7,9 +7,9 @@ use zerocopy::FromZeros;
 
 use crate::abi::ioctl::{Call, Ioctl};
 use crate::abi::numbers::{
-    IFF_UP, ND6_IFF_IFDISABLED, ND6_INFINITE_LIFETIME, SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6,
-    SIOCGIFDESCR, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCGIFINFO_IN6, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6,
-    SIOCSIFMTU,
+    IFF_UP, ND6_IFF_AUTO_LINKLOCAL, ND6_IFF_IFDISABLED, ND6_INFINITE_LIFETIME, SIOCAIFADDR_IN6, SIOCAIFGROUP,
+    SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCGIFINFO_IN6, SIOCSIFDESCR, SIOCSIFFLAGS,
+    SIOCSIFINFO_IN6, SIOCSIFMTU,
 };
 use crate::abi::{
     IfgReq, IfgroupreqGroup, IfgroupreqMembers, Ifname, IfreqBuffer, IfreqFlags, IfreqMtu, In6Addrlifetime,
@@ -116,10 +116,12 @@ pub fn get_neighbour_discovery(interface: &InterfaceName) -> Call<In6Ndireq> {
     Call::new(SIOCGIFINFO_IN6, In6Ndireq { ifname: ifname(interface), ndi: FromZeros::new_zeroed() })
 }
 
-/// Clears `ND6_IFF_IFDISABLED` in the answer to [`get_neighbour_discovery`]. Needs an `AF_INET6` socket.
+/// Clears `ND6_IFF_IFDISABLED` in the answer to [`get_neighbour_discovery`], and sets `ND6_IFF_AUTO_LINKLOCAL`, which is
+/// clear on a new interface if `net.inet6.ip6.auto_linklocal` is 0. Needs an `AF_INET6` socket.
 pub fn enable_ipv6(found: &In6Ndireq) -> Call<In6Ndireq> {
     let mut argument = *found;
     argument.ndi.flags &= !ND6_IFF_IFDISABLED;
+    argument.ndi.flags |= ND6_IFF_AUTO_LINKLOCAL;
     Call::new(SIOCSIFINFO_IN6, argument)
 }
 
@@ -173,6 +175,9 @@ mod tests {
         "[!-~]{1,15}".prop_map(|name| InterfaceName::new(&name).expect("visible and short"))
     }
 
+    /// The flags that enabling IPv6 changes.
+    const CHANGED: u32 = ND6_IFF_IFDISABLED | ND6_IFF_AUTO_LINKLOCAL;
+
     proptest! {
         #[test]
         fn a_name_is_decoded_as_it_was_encoded(name in names()) {
@@ -194,10 +199,10 @@ mod tests {
         fn enabling_ipv6_changes_nothing_else(bytes: [[u8; 36]; 2]) {
             let found = In6Ndireq::read_from_bytes(bytes.as_bytes()).expect("72 bytes");
             let enabled = enable_ipv6(&found).argument;
-            prop_assert_eq!(enabled.ndi.flags & ND6_IFF_IFDISABLED, 0);
-            let mut disabled = enabled;
-            disabled.ndi.flags |= found.ndi.flags & ND6_IFF_IFDISABLED;
-            prop_assert_eq!(disabled, found);
+            prop_assert_eq!(enabled.ndi.flags & CHANGED, ND6_IFF_AUTO_LINKLOCAL);
+            let mut before = enabled;
+            before.ndi.flags = enabled.ndi.flags & !CHANGED | found.ndi.flags & CHANGED;
+            prop_assert_eq!(before, found);
         }
 
         #[test]

@@ -70,7 +70,8 @@ pub trait Kernel {
     fn group_members(&mut self, group: &str) -> Result<Vec<InterfaceName>>;
     /// Sets the MTU, in bytes.
     fn set_mtu(&mut self, interface: &InterfaceName, mtu: u16) -> Result<()>;
-    /// Clears `ND6_IFF_IFDISABLED`, which is set on a new interface and disables IPv6.
+    /// Clears `ND6_IFF_IFDISABLED`, which is set on a new interface and disables IPv6, and lets the kernel add a
+    /// link-local address.
     fn enable_ipv6(&mut self, interface: &InterfaceName) -> Result<()>;
     /// Whether `IFF_UP` is set.
     fn is_up(&mut self, interface: &InterfaceName) -> Result<bool>;

@@ -187,6 +187,7 @@ fn a_gif_lives_as_the_program_wants_it() {
     assert!(has_flags(&gif, InterfaceFlags::IFF_RUNNING));
     kernel.set_mtu(&gif, 1400).expect("an MTU");
     assert!(!has_flags(&gif, InterfaceFlags::IFF_UP));
+    run(&format!("ifconfig {} inet6 -auto_linklocal", *gif));
     bring_up(&mut kernel, &gif);
 
     kernel.add_address(&gif, inner(1)).expect("an inner address");

@@ -25,6 +25,8 @@ numbers! {
     "netinet6/nd6.h" {
         /// IPv6 is off on the interface.
         ND6_IFF_IFDISABLED: u32 = 0x8;
+        /// The kernel adds a link-local address.
+        ND6_IFF_AUTO_LINKLOCAL: u32 = 0x20;
         /// The lifetime of a permanent address.
         ND6_INFINITE_LIFETIME: u32 = 0xffff_ffff;
     }
