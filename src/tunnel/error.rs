@@ -67,9 +67,10 @@ pub enum Error {
     /// Netgraph in a jail that shares the host's network stack.
     #[error("netgraph is not available in a jail without vnet: enable vnet for the jail, or run on the host")]
     JailWithoutNetwork,
-    /// A module is missing, and a jail may not load it.
+    /// A module is missing, and this process may not load it.
     #[error(
-        "the kernel module {0} is not loaded and cannot be loaded in a jail: run `kldload {0}` on the host"
+        "the kernel module {0} is not loaded, and a jail or kern.securelevel forbids loading it: run `kldload {0}` on \
+         the host, or set {0}_load=\"YES\" in /boot/loader.conf"
     )]
     ModuleForbidden(&'static str),
     /// A module is missing, and cannot be loaded.
