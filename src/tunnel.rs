@@ -30,6 +30,9 @@ use modules::ModuleProbe;
 /// The interface group of all tunnels, for firewall rules.
 pub const GROUP: &str = "dtcpclient";
 
+/// The group that the kernel puts every gif into.
+const GIF_GROUP: &str = "gif";
+
 /// The time between two attempts to set an interface up that others set down.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -132,7 +135,8 @@ impl<'k> Tunnel<'k> {
 
     /// Whether this host has an IPv4 address. If the kernel cannot be asked, it is taken to.
     pub fn host_has(&mut self, address: Ipv4Addr) -> bool {
-        self.kernel.has_address(address).unwrap_or(true)
+        let bound = self.kernel.try_bind(SocketAddrV4::new(address, 0));
+        !bound.is_err_and(|cause| cause.errno == Errno::EADDRNOTAVAIL)
     }
 
     /// Removes the tunnel. A failure is logged.
@@ -188,6 +192,25 @@ impl<'k> Tunnel<'k> {
         match self.settings.carrier {
             Carrier::Gif => Ok(()),
             Carrier::Udp { .. } => netgraph::open(self.kernel).map(drop),
+        }
+    }
+
+    /// Checks that nobody else has what the tunnel will need, so that this is reported before a login: the UDP port, or
+    /// the outer addresses, if the far end is the server itself. If the kernel cannot be asked, the tunnel's creation
+    /// will report why.
+    pub fn check_free(&mut self, local: Ipv4Addr, server: Ipv4Addr) -> Result<(), Error> {
+        let ours = self.interface().cloned();
+        match self.settings.carrier {
+            Carrier::Gif => {
+                let outer = Ends { local, remote: server };
+                let gifs = self.kernel.group_members(GIF_GROUP).unwrap_or_default();
+                let mut others = gifs.into_iter().filter(|gif| Some(gif) != ours.as_ref());
+                let has_pair = |gif: &InterfaceName| self.kernel.outer_addresses(gif) == Ok(Some(outer));
+                others.find(has_pair).map_or(Ok(()), |gif| Err(Error::PairInUse(Some(gif), outer)))
+            }
+            // Our own interface has the port.
+            Carrier::Udp { .. } if ours.is_some() => Ok(()),
+            Carrier::Udp { port } => netgraph::check_free(self.kernel, SocketAddrV4::new(local, port)),
         }
     }
 

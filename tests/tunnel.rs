@@ -317,7 +317,7 @@ fn an_error_names_the_port_or_the_pair_that_is_taken() {
         (UDP, "UDP port 4028 is in use on 192.0.2.1"),
         (
             GIF,
-            "another gif has the outer addresses 192.0.2.1 to 192.0.2.2, wanted for gif1: find it with ifconfig and destroy it",
+            "another gif has the outer addresses 192.0.2.1 to 192.0.2.2 already: see ifconfig, and destroy it if it is not needed",
         ),
     ] {
         make_and_forget(&kernel, carrier, &bare()).unwrap();
@@ -325,6 +325,25 @@ fn an_error_names_the_port_or_the_pair_that_is_taken() {
         assert_eq!(error, taken);
     }
     assert_eq!(names(&kernel), ["ng0", "gif0"], "the others are not touched");
+}
+
+#[test]
+fn a_port_or_a_pair_that_is_taken_is_found_before_the_login() {
+    let kernel = silent();
+    let check = |carrier| tunnel(&kernel, carrier).check_free(LOCAL, bare().her);
+    for (carrier, complaint) in [
+        (UDP, "UDP port 4028 is in use on 192.0.2.1"),
+        (GIF, "gif0 has the outer addresses 192.0.2.1 to 192.0.2.2"),
+    ] {
+        assert_eq!(check(carrier), Ok(()));
+        let mut ours = tunnel(&kernel, carrier);
+        ours.bring_up(LOCAL, &bare()).expect("a tunnel");
+        assert_eq!(ours.check_free(LOCAL, bare().her), Ok(()), "its own do not count");
+        let error = check(carrier).unwrap_err().to_string();
+        assert!(error.starts_with(complaint), "{error}");
+        drop(ours);
+        assert_eq!(check(carrier), Ok(()));
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use zerocopy::FromZeros;
 
 use crate::abi::ioctl::Call;
-use crate::abi::numbers::{SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFPHYADDR};
-use crate::abi::{Ifreq, InAliasreq, SockaddrIn, fixed, ifname, interface_name};
+use crate::abi::numbers::{SIOCGIFPDSTADDR, SIOCGIFPSRCADDR, SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFPHYADDR};
+use crate::abi::{Ifreq, IfreqAddr, InAliasreq, SockaddrIn, fixed, ifname, interface_name};
 use crate::kernel::Ends;
 use crate::name::InterfaceName;
 
@@ -35,6 +35,12 @@ pub fn set_outer_addresses(gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Call<I
         ..FromZeros::new_zeroed()
     };
     Call::new(SIOCSIFPHYADDR, argument)
+}
+
+/// Gets the two outer addresses of a gif. EADDRNOTAVAIL: it has none.
+pub fn outer_addresses(gif: &InterfaceName) -> Ends<Call<IfreqAddr>> {
+    let get = |request| Call::new(request, IfreqAddr { ifr_name: ifname(gif), ..FromZeros::new_zeroed() });
+    Ends { local: get(SIOCGIFPSRCADDR), remote: get(SIOCGIFPDSTADDR) }
 }
 
 /// Destroys a gif.

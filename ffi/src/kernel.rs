@@ -5,7 +5,7 @@
 //! rehearsal implement the traits.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub trait Kernel {
     /// Sets the outer addresses of a gif. A gif that is in use keeps its inner addresses and routes. EADDRNOTAVAIL:
     /// another gif has this pair.
     fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()>;
+    /// The outer addresses of a gif; `None` if it has none.
+    fn outer_addresses(&mut self, gif: &InterfaceName) -> Result<Option<Ends<Ipv4Addr>>>;
     /// Destroys a gif and everything on it. EINVAL: this is an ng interface, which is removed with its node.
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()>;
 
@@ -86,8 +88,9 @@ pub trait Kernel {
     /// When a process started, in the time since the system did; `None` if there is no process of this number. With the
     /// number it identifies a process: unlike the time of day, it does not change when somebody sets the clock.
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>>;
-    /// Whether an interface of this host has an IPv4 address.
-    fn has_address(&mut self, address: Ipv4Addr) -> Result<bool>;
+    /// Binds a UDP socket to an address and port, and closes it. EADDRNOTAVAIL: this host does not have the address.
+    /// EADDRINUSE: another socket has the port.
+    fn try_bind(&mut self, local: SocketAddrV4) -> Result<()>;
 }
 
 /// A control socket of netgraph(4), with a node of its own. It is closed on drop; nodes made through it remain.

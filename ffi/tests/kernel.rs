@@ -183,7 +183,10 @@ fn a_gif_lives_as_the_program_wants_it() {
     assert!(gif.as_str().starts_with("gif"), "{}", *gif);
     let made = index(&gif).expect("it exists");
 
+    assert_eq!(kernel.outer_addresses(&gif), Ok(None));
     kernel.set_outer_addresses(&gif, outer(1)).expect("outer addresses");
+    assert_eq!(kernel.outer_addresses(&gif), Ok(Some(outer(1))));
+    assert!(kernel.group_members("gif").expect("its cloner's group").contains(&gif));
     assert!(has_flags(&gif, InterfaceFlags::IFF_RUNNING));
     kernel.set_mtu(&gif, 1400).expect("an MTU");
     assert!(!has_flags(&gif, InterfaceFlags::IFF_UP));

@@ -61,6 +61,9 @@ impl Client<'_> {
             Ok(connection) => connection,
             Err(failure) => return self.connect(connecting.remaining, Some(failure), now),
         };
+        if let Err(error) = self.tunnel.check_free(connection.local, *connection.peer.ip()) {
+            return self.fail(&error.into(), now);
+        }
         let session = Session::new(Rc::clone(&self.plan.login), connection.local, now);
         Phase::Session(Box::new(Active { connection, session, up: None, remaining: connecting.remaining }))
     }

@@ -37,7 +37,7 @@ impl Attempt {
         match self.local() {
             Ok(local) => {
                 info!("connected to {} from {local}", self.peer);
-                Ok(Connection { stream: self.stream, local })
+                Ok(Connection { stream: self.stream, local, peer: self.peer })
             }
             Err(source) => Err(self.failure(source)),
         }
@@ -61,6 +61,7 @@ impl Attempt {
 pub(super) struct Connection {
     stream: TcpStream,
     pub(super) local: Ipv4Addr,
+    pub(super) peer: SocketAddrV4,
 }
 
 /// The outcome of a read.

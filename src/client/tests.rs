@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
 
 use ffi::errno::Errno;
+use ffi::kernel::{Ends, Kernel};
 use ffi::name::InterfaceName;
 use ffi::rehearsal::Rehearsal;
 use ffi::route_socket::AddressChange;
@@ -234,9 +235,24 @@ fn what_the_server_refuses_is_final_unless_a_login_has_worked() {
 }
 
 #[test]
+fn no_login_is_tried_while_another_gif_has_the_outer_addresses() {
+    let (mut kernel, now) = (kernel(), Instant::now());
+    let other = kernel.create_gif().unwrap();
+    kernel.set_outer_addresses(&other, Ends { local: HERE, remote: HERE }).unwrap();
+    let (listener, port) = listen();
+    let mut client = client(plan(port, true), kernel, None);
+    let phase = client.connect([HERE].into(), None, now);
+    let phase = step(&mut client, phase, now);
+    assert!(wait_from(&phase, now).is_some());
+    let mut sent = String::new();
+    listener.accept().unwrap().0.read_to_string(&mut sent).unwrap();
+    assert_eq!(sent, "");
+}
+
+#[test]
 fn a_tunnel_that_the_kernel_refuses_is_never_pinged() {
     let kernel = kernel();
-    kernel.fail_call(1, Errno::EPERM);
+    kernel.fail_call(2, Errno::EPERM);
     let now = Instant::now();
     let (mut client, phase, mut server) = in_session(true, kernel, None, now);
     server.write_all(&[GREETING, OFFER].concat()).unwrap();

@@ -83,8 +83,8 @@ pub enum Error {
     #[error("cannot bind the tunnel to {}, which is no longer an address of this host", .0.ip())]
     AddressGone(SocketAddrV4),
     /// Another gif has the same outer addresses.
-    #[error("another gif has the outer addresses {1}, wanted for {0}: find it with ifconfig and destroy it")]
-    PairInUse(InterfaceName, Ends<Ipv4Addr>),
+    #[error("{gif} has the outer addresses {1} already: see ifconfig, and destroy it if it is not needed", gif = Gif(.0))]
+    PairInUse(Option<InterfaceName>, Ends<Ipv4Addr>),
     /// Another interface has the inner address.
     #[error(
         "another interface has the inner address {1}, wanted for {0}: find it with ifconfig and remove it"
@@ -109,9 +109,7 @@ impl Error {
             (Step::Bind(local), Errno::EADDRINUSE, _) => Self::PortInUse(local),
             (Step::Bind(local), Errno::EADDRNOTAVAIL, _) => Self::AddressGone(local),
             (Step::Connect(remote), Errno::ENETUNREACH, _) => Self::NoRoute(remote),
-            (Step::SetOuterAddresses(outer), Errno::EADDRNOTAVAIL, Some(interface)) => {
-                Self::PairInUse(interface, outer)
-            }
+            (Step::SetOuterAddresses(outer), Errno::EADDRNOTAVAIL, _) => Self::PairInUse(None, outer),
             (Step::AddAddress(address), Errno::EEXIST, Some(interface)) => {
                 Self::InnerInUse(interface, address)
             }
@@ -134,6 +132,14 @@ struct On<'a>(&'a Option<InterfaceName>);
 impl fmt::Display for On<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_ref().map_or(Ok(()), |interface| write!(f, " on {interface}"))
+    }
+}
+
+struct Gif<'a>(&'a Option<InterfaceName>);
+
+impl fmt::Display for Gif<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_ref().map_or("another gif", InterfaceName::as_str))
     }
 }
 

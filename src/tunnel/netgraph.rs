@@ -62,6 +62,21 @@ pub(super) fn connect(
     send(Step::Connect(ends.remote), Message::Connect(node.clone(), ends.remote))
 }
 
+/// Checks that no socket has this address and port. In a vnet jail, bind(2) does not see ksockets: those are asked.
+pub(super) fn check_free(kernel: &mut dyn Kernel, local: SocketAddrV4) -> Result<(), Error> {
+    if kernel.try_bind(local).is_err_and(|cause| cause.errno == Errno::EADDRINUSE) {
+        return Err(Error::PortInUse(local));
+    }
+    let mut netgraph = open(kernel)?;
+    let nodes = netgraph.send(&Message::ListNodes).map_err(|cause| Error::new(Step::AskNode, None, cause))?;
+    let mut has_port = |node| {
+        ask(&mut *netgraph, &Message::GetName(node), socket_address).is_ok_and(|bound| {
+            bound.port() == local.port() && (bound.ip() == local.ip() || bound.ip().is_unspecified())
+        })
+    };
+    if iface_nodes(&nodes).into_iter().any(&mut has_port) { Err(Error::PortInUse(local)) } else { Ok(()) }
+}
+
 /// Shuts an iface node down, which removes the interface and the ksocket and frees its port.
 pub(super) fn shut_down(kernel: &mut dyn Kernel, node: IfaceNode) -> kernel::Result<()> {
     kernel.open_netgraph()?.send(&Message::ShutDown(node)).map(drop)

@@ -3,8 +3,8 @@
 use super::facts::{Fact, check};
 use super::ioctl::Ioctl;
 use super::structs::{
-    IfgroupreqGroup, IfgroupreqMembers, Ifreq, IfreqBuffer, IfreqFlags, IfreqMtu, In6Aliasreq, In6IfreqAddr,
-    In6Ndireq, InAliasreq,
+    IfgroupreqGroup, IfgroupreqMembers, Ifreq, IfreqAddr, IfreqBuffer, IfreqFlags, IfreqMtu, In6Aliasreq,
+    In6IfreqAddr, In6Ndireq, InAliasreq,
 };
 
 numbers! {
@@ -78,6 +78,10 @@ ioctls! {
     SIOCIFDESTROY: Ifreq = 0x8020_6979;
     /// Sets the outer addresses of a tunnel.
     SIOCSIFPHYADDR: InAliasreq = 0x8044_6946;
+    /// Gets this host's end of a gif.
+    SIOCGIFPSRCADDR: IfreqAddr = 0xc020_6947;
+    /// Gets the far end of a gif.
+    SIOCGIFPDSTADDR: IfreqAddr = 0xc020_6948;
     SIOCSIFMTU: IfreqMtu = 0x8020_6934;
     SIOCGIFFLAGS: IfreqFlags = 0xc020_6911;
     SIOCSIFFLAGS: IfreqFlags = 0x8020_6910;

@@ -69,6 +69,12 @@ structs! {
         rest: [u8; IFRU - INT];
     }
 
+    /// An `ifreq` with an IPv4 address.
+    IfreqAddr: "struct ifreq", size 32, align 8 | 4 {
+        ifr_name: Ifname => 0;
+        ifr_addr: SockaddrIn => 16;
+    }
+
     /// An `ifreq` with a buffer.
     IfreqBuffer: "struct ifreq", size 32, align 8 | 4 {
         ifr_name: Ifname => 0;

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::offset_of;
-use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -75,6 +75,18 @@ impl Kernel for FreeBsd {
 
     fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
         self.ioctl(gif::set_outer_addresses(gif, outer)).map(drop)
+    }
+
+    fn outer_addresses(&mut self, gif: &InterfaceName) -> Result<Option<Ends<Ipv4Addr>>> {
+        let Ends { local, remote } = gif::outer_addresses(gif);
+        match self.ioctl(local).and_then(|local| Ok((local, self.ioctl(remote)?))) {
+            Ok((local, remote)) => {
+                let [local, remote] = [local, remote].map(|answer| answer.argument.ifr_addr.address());
+                Ok(Some(Ends { local, remote }))
+            }
+            Err(refused) if refused.errno == Errno::EADDRNOTAVAIL => Ok(None),
+            Err(cause) => Err(cause),
+        }
     }
 
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()> {
@@ -173,15 +185,11 @@ impl Kernel for FreeBsd {
         since_boot.map(Some).ok_or_else(|| error("sysctl(kern.boottime)", Errno::EBADMSG))
     }
 
-    fn has_address(&mut self, address: Ipv4Addr) -> Result<bool> {
-        match UdpSocket::bind((address, 0)) {
-            Ok(_) => Ok(true),
-            Err(cause) if cause.kind() == io::ErrorKind::AddrNotAvailable => Ok(false),
-            Err(cause) => {
-                let errno = Errno(cause.raw_os_error().unwrap_or(libc::EIO));
-                Err(error(&format_args!("bind {address}"), errno))
-            }
-        }
+    fn try_bind(&mut self, local: SocketAddrV4) -> Result<()> {
+        let failed = |cause: io::Error| {
+            error(&format_args!("bind {local}"), Errno(cause.raw_os_error().unwrap_or(libc::EIO)))
+        };
+        UdpSocket::bind(local).map(drop).map_err(failed)
     }
 }
 

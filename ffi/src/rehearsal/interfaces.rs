@@ -147,8 +147,12 @@ impl Interfaces {
         Ok(())
     }
 
+    /// A gif is in the group of its cloner, too.
     pub(super) fn members(&self, group: &str) -> Vec<InterfaceName> {
-        let members = self.all.iter().filter(|each| each.groups.iter().any(|other| other == group));
+        let is_member = |each: &&Interface| {
+            each.kind == Kind::Gif && group == "gif" || each.groups.iter().any(|other| other == group)
+        };
+        let members = self.all.iter().filter(is_member);
         members.map(|each| each.name.clone()).collect()
     }
 

@@ -1,16 +1,17 @@
 //! The seam on a kernel in memory: each operation checks the privilege, applies the rules, and reports the command.
 
 use std::fmt::Display;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::control_socket::ControlSocket;
 use super::echo_socket::{self, LoopedSocket};
 use super::interfaces::Kind;
-use super::{Command, MODULES, Place, Rehearsal, words};
+use super::{Command, Ksocket, MODULES, Place, Rehearsal, words};
 use crate::abi::numbers::{
-    SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCIFCREATE2,
-    SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU, SIOCSIFPHYADDR,
+    SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFLAGS, SIOCGIFGMEMB,
+    SIOCGIFPSRCADDR, SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU,
+    SIOCSIFPHYADDR,
 };
 use crate::echo::EchoMark;
 use crate::errno::Errno;
@@ -63,6 +64,10 @@ impl Kernel for Rehearsal {
             kernel.interfaces.set_outer_addresses(gif, outer)?;
             Ok(((), ifconfig(gif, &[&"tunnel", &outer.local, &outer.remote])))
         })
+    }
+
+    fn outer_addresses(&mut self, gif: &InterfaceName) -> Result<Option<Ends<Ipv4Addr>>> {
+        self.state().look(SIOCGIFPSRCADDR.name, |kernel| Ok(kernel.interfaces.find(gif)?.outer))
     }
 
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()> {
@@ -146,8 +151,11 @@ impl Kernel for Rehearsal {
         })
     }
 
-    fn has_address(&mut self, address: Ipv4Addr) -> Result<bool> {
-        self.state().look(format_args!("bind {address}"), |kernel| Ok(!kernel.foreign.contains(&address)))
+    fn try_bind(&mut self, local: SocketAddrV4) -> Result<()> {
+        self.state().look(format_args!("bind {local}"), |kernel| {
+            let is_foreign = kernel.foreign.contains(local.ip());
+            Ksocket::default().bind(local, is_foreign, local.port() != 0 && kernel.nodes.is_taken(local))
+        })
     }
 }
 
