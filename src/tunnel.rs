@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use ffi::echo::EchoMark;
 use ffi::errno::Errno;
-use ffi::kernel::{self, EchoSocket, Ends, Kernel};
+use ffi::kernel::{self, EchoSocket, Ends, Kernel, Traffic};
 use ffi::name::InterfaceName;
 use ffi::netgraph::IfaceNode;
 use log::{error, info, warn};
@@ -137,6 +137,12 @@ impl<'k> Tunnel<'k> {
     pub fn host_has(&mut self, address: Ipv4Addr) -> bool {
         let bound = self.kernel.try_bind(SocketAddrV4::new(address, 0));
         !bound.is_err_and(|cause| cause.errno == Errno::EADDRNOTAVAIL)
+    }
+
+    /// What has passed through the tunnel, if there is one.
+    pub fn traffic(&mut self) -> Option<Traffic> {
+        let live = self.live.as_ref()?;
+        self.kernel.traffic(&live.interface).ok()
     }
 
     /// Removes the tunnel. A failure is logged.

@@ -11,6 +11,7 @@ const HEAD: &str = r"#include <sys/types.h>
 #include <sys/socket.h>
 
 #include <net/if.h>
+#include <net/if_mib.h>
 #include <net/route.h>
 #include <netgraph/ng_iface.h>
 #include <netgraph/ng_ksocket.h>

@@ -19,6 +19,8 @@ const HEADER_SIZE: usize = 8;
 /// Size of an IPv6 header, in bytes.
 const IPV6_HEADER_SIZE: u16 = 40;
 const TOKEN_SIZE: usize = 8;
+/// The size of the IPv6 packet of a request with its mark alone, in bytes.
+pub(crate) const SMALLEST_PACKET: u16 = IPV6_HEADER_SIZE + 16;
 
 /// Marks the requests of one sender: anyone can send a reply with a guessed sequence number, but not with these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

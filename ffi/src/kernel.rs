@@ -43,6 +43,31 @@ impl<A: fmt::Display> fmt::Display for Ends<A> {
     }
 }
 
+/// What has passed through an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Received from the far end of the tunnel.
+    pub received: Count,
+    /// Sent to it.
+    pub sent: Count,
+}
+
+/// A number of packets, and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// Whole packets.
+    pub packets: u64,
+    /// Their octets, without the outer headers.
+    pub bytes: u64,
+}
+
+/// `3 packets (312 bytes)`
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} packets ({} bytes)", self.packets, self.bytes)
+    }
+}
+
 /// A kernel with tunnels. An operation that fails changes nothing.
 pub trait Kernel {
     /// Fails with EPERM unless this process may create interfaces. Changes nothing.
@@ -83,6 +108,8 @@ pub trait Kernel {
     fn add_address(&mut self, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()>;
     /// Removes an inner address. EADDRNOTAVAIL: the interface does not have it.
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()>;
+    /// The packets and bytes that have passed through an interface.
+    fn traffic(&mut self, interface: &InterfaceName) -> Result<Traffic>;
     /// Opens a socket for ICMPv6 echo, whose requests bear this mark.
     fn open_echo(&mut self, mark: EchoMark) -> Result<Box<dyn EchoSocket>>;
     /// When a process started, in the time since the system did; `None` if there is no process of this number. With the

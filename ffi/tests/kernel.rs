@@ -14,7 +14,7 @@ use std::sync::MutexGuard;
 use ffi::echo::EchoMark;
 use ffi::errno::Errno;
 use ffi::freebsd::FreeBsd;
-use ffi::kernel::{self, Ends, Kernel, Netgraph};
+use ffi::kernel::{self, Count, Ends, Kernel, Netgraph, Traffic};
 use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message, interface_name, socket_address};
 use ffi::route_socket::{AddressChange, RouteSocket};
@@ -280,6 +280,9 @@ fn ipv6_in_udp_comes_out_at_the_far_end() {
     let ng = udp_tunnel(&mut kernel, local, remote);
     wait_until("the link-local address to be checked", || ping_all_nodes(&mut kernel, &ng).ok());
     assert_eq!(packet_for(&far_end, ALL_NODES).1, local.into());
+    let Traffic { received, sent } = kernel.traffic(&ng).expect("counters");
+    assert!(sent.packets > 0 && sent.bytes > sent.packets * 40, "{sent}");
+    assert_eq!(received, Count::default());
 
     assert_eq!(errno(kernel.destroy_gif(&ng)), Errno::EINVAL, "an interface of a node goes with the node");
     send(&Message::ShutDown(ng.node())).expect("it is shut down");

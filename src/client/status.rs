@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use ffi::kernel::Traffic;
 use humantime::{format_duration, format_rfc3339_seconds};
 
 use super::{Active, Client, Phase, Up};
 use crate::tunnel::Carrier;
 
 impl Client<'_> {
-    /// The state and its start, server, interface, outer and inner addresses, round trip, and number of logins.
-    pub(super) fn status(&self, phase: &Phase, now: Instant) -> String {
+    /// The state and its start, server, interface, outer and inner addresses, round trips, traffic, and number of logins.
+    pub(super) fn status(&mut self, phase: &Phase, now: Instant) -> String {
         let mut parts = vec![
             format!("{} since {}", phase.state(), format_rfc3339_seconds(self.since)),
             format!("server {}", self.plan.tunnel.server),
@@ -23,6 +24,9 @@ impl Client<'_> {
         }
         if let Phase::Session(active) = phase {
             self.push_session(&mut parts, active);
+        }
+        if let Some(Traffic { received, sent }) = self.tunnel.traffic() {
+            parts.push(format!("received {received}, sent {sent}"));
         }
         parts.push(format!("logins {}", self.logins));
         parts.join(", ")

@@ -61,6 +61,7 @@ impl Argument for u8 {}
 impl Argument for u16 {}
 impl Argument for u32 {}
 impl Argument for i32 {}
+impl Argument for u64 {}
 impl Argument for i64 {}
 
 impl<T: Argument, const LENGTH: usize> Argument for [T; LENGTH] {

@@ -15,6 +15,12 @@ numbers! {
         /// The interface can send: a gif has outer addresses, and the source is this host's.
         IFF_DRV_RUNNING: u32 = 0x40;
     }
+    "net/if_mib.h" {
+        /// The branch of sysctl(3) with the data of each interface, by its index.
+        NETLINK_GENERIC: i32 = 0;
+        IFMIB_IFDATA: i32 = 2;
+        IFDATA_GENERAL: i32 = 1;
+    }
     "sys/socket.h" {
         /// The socket option that makes the next read fail with ENOBUFS if the kernel had no room for a message.
         SO_RERROR: i32 = 0x2_0000;

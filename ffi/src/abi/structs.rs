@@ -193,6 +193,22 @@ structs! {
         hooks: u32 => 68;
     }
 
+    /// The data of an interface (`net/if_mib.h`), with its counters of packets and octets.
+    Ifmibdata: "struct ifmibdata", size 208 | 204, align 8 | 4 {
+        ifmd_name: Ifname => 0;
+        queue: [u32; 9];
+        padding: [u8; POINTER - INT];
+        link: [u32; 4];
+        ifi_baudrate: u64;
+        ifi_ipackets: u64 => 80 | 76, "ifmd_data.ifi_ipackets";
+        ifi_ierrors: u64;
+        ifi_opackets: u64 => 96 | 92, "ifmd_data.ifi_opackets";
+        errors: [u64; 2];
+        ifi_ibytes: u64 => 120 | 116, "ifmd_data.ifi_ibytes";
+        ifi_obytes: u64 => 128 | 124, "ifmd_data.ifi_obytes";
+        rest: [u64; 9];
+    }
+
     /// A time in seconds and microseconds (`sys/_timeval.h`).
     Timeval: "struct timeval", size 16 | 8, align 8 | 4 {
         tv_sec: Time => 0;

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 
@@ -14,12 +15,12 @@ use zerocopy::FromBytes;
 
 use super::echo_socket::RawEchoSocket;
 use super::{ioctl, kldload, netgraph_socket, send_message, sysctl};
-use crate::abi::Timeval;
 use crate::abi::ioctl::{Argument, Call};
-use crate::abi::numbers::IFF_UP;
+use crate::abi::numbers::{IFDATA_GENERAL, IFF_UP, IFMIB_IFDATA, NETLINK_GENERIC};
+use crate::abi::{Ifmibdata, Timeval};
 use crate::echo::EchoMark;
 use crate::errno::Errno;
-use crate::kernel::{EchoSocket, Ends, Error, Kernel, Netgraph, Result};
+use crate::kernel::{Count, EchoSocket, Ends, Error, Kernel, Netgraph, Result, Traffic};
 use crate::name::InterfaceName;
 use crate::netgraph::Message;
 use crate::{gif, interface};
@@ -167,6 +168,18 @@ impl Kernel for FreeBsd {
 
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()> {
         ioctl_ipv6(interface::remove_address(interface, local)).map(drop)
+    }
+
+    fn traffic(&mut self, interface: &InterfaceName) -> Result<Traffic> {
+        let failed = |cause| error("sysctl(net.link.generic.ifdata)", cause);
+        let index = if_nametoindex(interface.as_str()).map_err(|cause| failed(errno(cause)))?;
+        let row = i32::try_from(index).map_err(|_| failed(Errno::ENXIO))?;
+        let name = [libc::CTL_NET, libc::PF_LINK, NETLINK_GENERIC, IFMIB_IFDATA, row, IFDATA_GENERAL];
+        let data: Ifmibdata = sysctl(&name).map_err(failed)?;
+        Ok(Traffic {
+            received: Count { packets: data.ifi_ipackets, bytes: data.ifi_ibytes },
+            sent: Count { packets: data.ifi_opackets, bytes: data.ifi_obytes },
+        })
     }
 
     fn open_echo(&mut self, mark: EchoMark) -> Result<Box<dyn EchoSocket>> {

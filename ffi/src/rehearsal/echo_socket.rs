@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 
 use super::{Rehearsal, words};
-use crate::echo::ALL_NODES;
+use crate::echo::{ALL_NODES, SMALLEST_PACKET};
 use crate::errno::Errno;
 use crate::kernel::{EchoSocket, Result};
 use crate::name::InterfaceName;
@@ -43,6 +43,7 @@ impl EchoSocket for LoopedSocket {
             let mtu = state.interfaces.find(interface)?.mtu;
             let target = peer.map_or_else(|| format!("{ALL_NODES}%{interface}"), |peer| peer.to_string());
             let answers = state.largest_echo.is_some_and(|largest| packet_size.min(mtu) <= largest);
+            state.interfaces.count(interface, packet_size.max(SMALLEST_PACKET), answers)?;
             Ok((answers, words(&[&"ping", &"-6", &"-c", &1, &target])))
         })?;
         if answers {

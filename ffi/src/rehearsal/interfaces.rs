@@ -1,11 +1,12 @@
 //! The interfaces of a rehearsal, and FreeBSD's rules for them.
 
+use std::iter;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use crate::errno::Errno;
 use crate::interface::group_name;
-use crate::kernel::Ends;
+use crate::kernel::{Count, Ends, Traffic};
 use crate::name::InterfaceName;
 
 /// The kind of an interface.
@@ -65,6 +66,8 @@ pub struct Interface {
     pub ipv6_enabled: bool,
     /// Its IPv6 addresses, except the link-local one.
     pub addresses: Vec<Ends<Ipv6Addr>>,
+    /// The packets that have passed through it.
+    pub traffic: Traffic,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +98,7 @@ impl Interfaces {
             up: false,
             ipv6_enabled: false,
             addresses: Vec::new(),
+            traffic: Traffic::default(),
         });
         self.all.last().ok_or(Errno::ENXIO)
     }
@@ -133,6 +137,16 @@ impl Interfaces {
             Kind::Ng => return Err(Errno::EINVAL),
             Kind::Gif if taken => return Err(Errno::EADDRNOTAVAIL),
             Kind::Gif => interface.outer = Some(outer),
+        }
+        Ok(())
+    }
+
+    /// A packet of this size is sent, and may be answered by one that is as large.
+    pub(super) fn count(&mut self, name: &InterfaceName, size: u16, answered: bool) -> Result<()> {
+        let Traffic { received, sent } = &mut self.find_mut(name)?.traffic;
+        for Count { packets, bytes } in iter::once(sent).chain(answered.then_some(received)) {
+            *packets += 1;
+            *bytes += u64::from(size);
         }
         Ok(())
     }

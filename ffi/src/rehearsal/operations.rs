@@ -15,7 +15,7 @@ use crate::abi::numbers::{
 };
 use crate::echo::EchoMark;
 use crate::errno::Errno;
-use crate::kernel::{EchoSocket, Ends, Error, Kernel, Netgraph, Result};
+use crate::kernel::{EchoSocket, Ends, Error, Kernel, Netgraph, Result, Traffic};
 use crate::name::InterfaceName;
 
 impl Kernel for Rehearsal {
@@ -137,6 +137,11 @@ impl Kernel for Rehearsal {
             kernel.interfaces.remove_address(interface, local)?;
             Ok(((), ifconfig(interface, &[&"inet6", &local, &"-alias"])))
         })
+    }
+
+    fn traffic(&mut self, interface: &InterfaceName) -> Result<Traffic> {
+        self.state()
+            .look("sysctl(net.link.generic.ifdata)", |kernel| Ok(kernel.interfaces.find(interface)?.traffic))
     }
 
     fn open_echo(&mut self, _: EchoMark) -> Result<Box<dyn EchoSocket>> {
