@@ -17,10 +17,7 @@ pub(crate) fn about_start(error: &StartError) -> &'static str {
         StartError::Script(ScriptError::Missing(..)) => "specify another with -s",
         StartError::Daemon(DaemonError::Running { .. }) => "stop it, or specify another file with -f",
         StartError::Daemon(DaemonError::PidFile { .. }) => "specify another file with -f",
-        StartError::Password(_)
-        | StartError::Script(_)
-        | StartError::Daemon(_)
-        | StartError::Resources(_) => "",
+        _ => "",
     }
 }
 
@@ -31,11 +28,7 @@ pub(crate) fn about_failure(failure: &Failure) -> &'static str {
         Failure::NoConnection { .. } => "check the server's name and port (-p)",
         Failure::Session(reason) => about_reason(reason),
         Failure::Tunnel(error) => about_tunnel(error),
-        Failure::Closed(_)
-        | Failure::Broken(_)
-        | Failure::AddressGone(_)
-        | Failure::InterfaceGone
-        | Failure::NoEcho => "",
+        _ => "",
     }
 }
 
@@ -52,12 +45,7 @@ fn about_reason(reason: &Reason) -> &'static str {
         }
         Reason::UnsupportedTunnelType(_) => "choose another type with -t",
         Reason::BehindNat { .. } => "use -n, and -U if the server supports tunnels in UDP",
-        Reason::BadOffer(_)
-        | Reason::NoOffer
-        | Reason::TooManyLines
-        | Reason::NoPong
-        | Reason::NoTunnelFree(_)
-        | Reason::ServerError(_) => "",
+        _ => "",
     }
 }
 

@@ -71,15 +71,10 @@ impl From<&StartError> for Exit {
 impl From<&PasswordError> for Exit {
     fn from(error: &PasswordError) -> Self {
         match error {
-            PasswordError::Unreadable { .. }
-            | PasswordError::NoTerminal { .. }
-            | PasswordError::Terminal(_)
-            | PasswordError::Empty
-            | PasswordError::NotUtf8
-            | PasswordError::Interrupted => Self::NoInput,
             PasswordError::NotAFile(_) | PasswordError::Writable(_) | PasswordError::BadLine { .. } => {
                 Self::Config
             }
+            _ => Self::NoInput,
         }
     }
 }
@@ -88,14 +83,9 @@ impl From<&Failure> for Exit {
     fn from(failure: &Failure) -> Self {
         match failure {
             Failure::NoAddress { .. } => Self::NoHost,
-            Failure::NoConnection { .. }
-            | Failure::Closed(_)
-            | Failure::Broken(_)
-            | Failure::AddressGone(_)
-            | Failure::InterfaceGone
-            | Failure::NoEcho => Self::Unavailable,
             Failure::Session(reason) => reason.into(),
             Failure::Tunnel(error) => error.into(),
+            _ => Self::Unavailable,
         }
     }
 }
@@ -103,11 +93,6 @@ impl From<&Failure> for Exit {
 impl From<&Reason> for Exit {
     fn from(reason: &Reason) -> Self {
         match reason {
-            Reason::NoGreeting
-            | Reason::NoOffer
-            | Reason::NoPong
-            | Reason::ServerError(_)
-            | Reason::UnsupportedTunnelType(_) => Self::Unavailable,
             Reason::NoChallenge
             | Reason::BadLine(_)
             | Reason::BadReply(_)
@@ -116,6 +101,7 @@ impl From<&Reason> for Exit {
             Reason::LoginRefused { .. } => Self::NoPermission,
             Reason::NoTunnelFree(_) => Self::TempFail,
             Reason::BehindNat { .. } => Self::Config,
+            _ => Self::Unavailable,
         }
     }
 }
@@ -127,13 +113,7 @@ impl From<&tunnel::Error> for Exit {
             Error::NotPermitted(..) | Error::JailWithoutNetwork | Error::ModuleForbidden(_) => {
                 Self::NoPermission
             }
-            Error::NoModule(..)
-            | Error::PortInUse(_)
-            | Error::AddressGone(_)
-            | Error::PairInUse(..)
-            | Error::InnerInUse(..)
-            | Error::NoRoute(_)
-            | Error::Refused(..) => Self::OsError,
+            _ => Self::OsError,
         }
     }
 }

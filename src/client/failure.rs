@@ -74,50 +74,18 @@ impl Failure {
     }
 
     pub(super) fn severity(&self) -> Severity {
+        use tunnel::Error;
         match self {
-            Self::NoAddress { .. }
-            | Self::NoConnection { .. }
-            | Self::Closed(_)
-            | Self::Broken(_)
-            | Self::AddressGone(_)
-            | Self::InterfaceGone
-            | Self::NoEcho => Severity::Passing,
-            Self::Session(reason) => severity_of_reason(reason),
-            Self::Tunnel(error) => severity_of_tunnel(error),
+            Self::Session(
+                Reason::LoginRefused { .. } | Reason::UnsupportedTunnelType(_) | Reason::BehindNat { .. },
+            ) => Severity::Refusal,
+            Self::Tunnel(
+                Error::NotPermitted(..)
+                | Error::JailWithoutNetwork
+                | Error::ModuleForbidden(_)
+                | Error::NoModule(..),
+            ) => Severity::Final,
+            _ => Severity::Passing,
         }
-    }
-}
-
-fn severity_of_reason(reason: &Reason) -> Severity {
-    match reason {
-        Reason::NoGreeting
-        | Reason::NoOffer
-        | Reason::NoPong
-        | Reason::NoChallenge
-        | Reason::BadLine(_)
-        | Reason::BadReply(_)
-        | Reason::TooManyLines
-        | Reason::BadOffer(_)
-        | Reason::NoTunnelFree(_)
-        | Reason::ServerError(_) => Severity::Passing,
-        Reason::LoginRefused { .. } | Reason::UnsupportedTunnelType(_) | Reason::BehindNat { .. } => {
-            Severity::Refusal
-        }
-    }
-}
-
-fn severity_of_tunnel(error: &tunnel::Error) -> Severity {
-    use tunnel::Error;
-    match error {
-        Error::PortInUse(_)
-        | Error::AddressGone(_)
-        | Error::PairInUse(..)
-        | Error::InnerInUse(..)
-        | Error::NoRoute(_)
-        | Error::Refused(..) => Severity::Passing,
-        Error::NotPermitted(..)
-        | Error::JailWithoutNetwork
-        | Error::ModuleForbidden(_)
-        | Error::NoModule(..) => Severity::Final,
     }
 }

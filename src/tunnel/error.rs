@@ -9,53 +9,45 @@ use ffi::name::InterfaceName;
 
 use super::GROUP;
 
-/// A step of creating, changing or removing a tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A step of creating, changing or removing a tunnel; it completes "cannot".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Step {
-    /// Learn when this process started.
+    #[error("read when this process started")]
     Identify,
+    #[error("make the tunnel interface")]
     Create,
+    #[error("open a netgraph socket")]
     OpenNetgraph,
     /// The kernel loads the node's type by itself, as this module.
+    #[error("create a netgraph node ({0})")]
     MakeNode(&'static str),
     /// For its interface or its address.
+    #[error("query a netgraph node")]
     AskNode,
+    #[error("remove the old UDP socket")]
     RemoveKsocket,
+    #[error("bind to {0}")]
     Bind(SocketAddrV4),
+    #[error("connect to {0}")]
     Connect(SocketAddrV4),
+    #[error("set the description")]
     SetDescription,
+    #[error("join the group {GROUP}")]
     JoinGroup,
+    #[error("set the outer addresses {0}")]
     SetOuterAddresses(Ends<Ipv4Addr>),
+    #[error("set the MTU {0}")]
     SetMtu(u16),
+    #[error("enable IPv6")]
     EnableIpv6,
+    #[error("set the interface up")]
     BringUp,
+    #[error("add the address {0}")]
     AddAddress(Ipv6Addr),
+    #[error("remove the address {0}")]
     RemoveAddress(Ipv6Addr),
+    #[error("remove the interface")]
     Remove,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Identify => f.write_str("read when this process started"),
-            Self::Create => f.write_str("make the tunnel interface"),
-            Self::OpenNetgraph => f.write_str("open a netgraph socket"),
-            Self::MakeNode(module) => write!(f, "create a netgraph node ({module})"),
-            Self::AskNode => f.write_str("query a netgraph node"),
-            Self::RemoveKsocket => f.write_str("remove the old UDP socket"),
-            Self::Bind(local) => write!(f, "bind to {local}"),
-            Self::Connect(remote) => write!(f, "connect to {remote}"),
-            Self::SetDescription => f.write_str("set the description"),
-            Self::JoinGroup => write!(f, "join the group {GROUP}"),
-            Self::SetOuterAddresses(outer) => write!(f, "set the outer addresses {outer}"),
-            Self::SetMtu(mtu) => write!(f, "set the MTU {mtu}"),
-            Self::EnableIpv6 => f.write_str("enable IPv6"),
-            Self::BringUp => f.write_str("set the interface up"),
-            Self::AddAddress(address) => write!(f, "add the address {address}"),
-            Self::RemoveAddress(address) => write!(f, "remove the address {address}"),
-            Self::Remove => f.write_str("remove the interface"),
-        }
-    }
 }
 
 /// Why a tunnel cannot be created.
