@@ -1,6 +1,6 @@
 //! FreeBSD's error numbers, on every host: the rehearsal uses them on Linux, too.
 
-use std::fmt;
+use std::{fmt, io};
 
 /// An errno(2) value of a FreeBSD kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +35,8 @@ errnos! {
     ENOENT = 2, "No such file or directory";
     /// No such process.
     ESRCH = 3, "No such process";
+    /// An error of the standard library's that has no errno.
+    EIO = 5, "Input/output error";
     /// No such interface.
     ENXIO = 6, "Device not configured";
     /// The interface or the module is there already, or the interface is in the group.
@@ -65,6 +67,19 @@ errnos! {
     EBADMSG = 89, "Bad message";
 }
 
+impl From<io::Error> for Errno {
+    fn from(error: io::Error) -> Self {
+        error.raw_os_error().map_or(Self::EIO, Self)
+    }
+}
+
+#[cfg(target_os = "freebsd")]
+impl From<nix::errno::Errno> for Errno {
+    fn from(errno: nix::errno::Errno) -> Self {
+        Self(errno as i32)
+    }
+}
+
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.text() {
@@ -85,7 +100,7 @@ fn system_text(number: i32) -> String {
     if !cfg!(target_os = "freebsd") {
         return format!("errno {number}");
     }
-    let text = std::io::Error::from_raw_os_error(number).to_string();
+    let text = io::Error::from_raw_os_error(number).to_string();
     text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text).to_owned()
 }
 

@@ -24,6 +24,13 @@ pub struct Error {
     pub errno: Errno,
 }
 
+impl Error {
+    /// `call` failed with `errno`.
+    pub fn new(call: impl fmt::Display, errno: impl Into<Errno>) -> Self {
+        Self { call: call.to_string(), errno: errno.into() }
+    }
+}
+
 /// The result of a call to the kernel.
 pub type Result<T> = std::result::Result<T, Error>;
 

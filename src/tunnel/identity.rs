@@ -21,7 +21,7 @@ impl Owner {
     pub(super) fn this(kernel: &mut dyn Kernel) -> kernel::Result<Self> {
         let pid = std::process::id();
         let start = kernel.process_start(pid)?;
-        let missing = || kernel::Error { call: format!("sysctl(kern.proc.pid.{pid})"), errno: Errno::ESRCH };
+        let missing = || kernel::Error::new(format_args!("sysctl(kern.proc.pid.{pid})"), Errno::ESRCH);
         Ok(Self { pid, start: start.ok_or_else(missing)? })
     }
 

@@ -102,5 +102,5 @@ fn ask<T>(
     decode: fn(&[u8]) -> Option<T>,
 ) -> kernel::Result<T> {
     let answer = netgraph.send(message)?;
-    decode(&answer).ok_or_else(|| kernel::Error { call: message.to_string(), errno: Errno::EBADMSG })
+    decode(&answer).ok_or_else(|| kernel::Error::new(message, Errno::EBADMSG))
 }

@@ -48,7 +48,7 @@ impl FreeBsd {
 
     fn ioctl<T: Argument>(&self, call: Call<T>) -> Result<Call<T>> {
         let name = call.request.name;
-        ioctl(&self.inet, call).map_err(|cause| error(name, cause))
+        ioctl(&self.inet, call).map_err(|cause| Error::new(name, cause))
     }
 }
 
@@ -61,7 +61,7 @@ impl Kernel for FreeBsd {
     }
 
     fn load_module(&mut self, module: &str) -> Result<()> {
-        let failed = |cause| error(&format_args!("kldload {module}"), cause);
+        let failed = |cause| Error::new(format_args!("kldload {module}"), cause);
         let name = CString::new(module).map_err(|_| failed(Errno::EINVAL))?;
         match kldload(&name) {
             Err(Errno::EEXIST) => Ok(()),
@@ -71,7 +71,7 @@ impl Kernel for FreeBsd {
 
     fn create_gif(&mut self) -> Result<InterfaceName> {
         let answer = self.ioctl(gif::create())?;
-        gif::created(&answer.argument).ok_or_else(|| error(answer.request.name, Errno::EBADMSG))
+        gif::created(&answer.argument).ok_or_else(|| Error::new(answer.request.name, Errno::EBADMSG))
     }
 
     fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
@@ -97,12 +97,12 @@ impl Kernel for FreeBsd {
     fn open_netgraph(&mut self) -> Result<Box<dyn Netgraph>> {
         match ControlSocket::open() {
             Ok(socket) => Ok(Box::new(socket)),
-            Err(cause) => Err(error("socket(PF_NETGRAPH)", cause)),
+            Err(cause) => Err(Error::new("socket(PF_NETGRAPH)", cause)),
         }
     }
 
     fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()> {
-        let text = CString::new(description).map_err(|_| error("SIOCSIFDESCR", Errno::EINVAL))?;
+        let text = CString::new(description).map_err(|_| Error::new("SIOCSIFDESCR", Errno::EINVAL))?;
         self.ioctl(interface::set_description(interface, &text)).map(drop)
     }
 
@@ -121,14 +121,15 @@ impl Kernel for FreeBsd {
     }
 
     fn join_group(&mut self, interface: &InterfaceName, group: &str) -> Result<()> {
-        let call = interface::join_group(interface, group).map_err(|cause| error("SIOCAIFGROUP", cause))?;
+        let call =
+            interface::join_group(interface, group).map_err(|cause| Error::new("SIOCAIFGROUP", cause))?;
         self.ioctl(call).map(drop)
     }
 
     fn group_members(&mut self, group: &str) -> Result<Vec<InterfaceName>> {
         let mut room = 0;
         loop {
-            let call = interface::members(group, room).map_err(|cause| error("SIOCGIFGMEMB", cause))?;
+            let call = interface::members(group, room).map_err(|cause| Error::new("SIOCGIFGMEMB", cause))?;
             match self.ioctl(call) {
                 Ok(answer) => match interface::members_size(&answer.argument) {
                     // Without room, the kernel has only returned the size.
@@ -171,8 +172,8 @@ impl Kernel for FreeBsd {
     }
 
     fn traffic(&mut self, interface: &InterfaceName) -> Result<Traffic> {
-        let failed = |cause| error("sysctl(net.link.generic.ifdata)", cause);
-        let index = if_nametoindex(interface.as_str()).map_err(|cause| failed(errno(cause)))?;
+        let failed = |cause| Error::new("sysctl(net.link.generic.ifdata)", cause);
+        let index = if_nametoindex(interface.as_str()).map_err(|cause| failed(cause.into()))?;
         let row = i32::try_from(index).map_err(|_| failed(Errno::ENXIO))?;
         let name = [libc::CTL_NET, libc::PF_LINK, NETLINK_GENERIC, IFMIB_IFDATA, row, IFDATA_GENERAL];
         let data: Ifmibdata = sysctl(&name).map_err(failed)?;
@@ -189,20 +190,18 @@ impl Kernel for FreeBsd {
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>> {
         let started = match process_start(pid) {
             Err(Errno::ESRCH) => return Ok(None),
-            started => started.map_err(|cause| error("sysctl(kern.proc.pid)", cause))?,
+            started => started.map_err(|cause| Error::new("sysctl(kern.proc.pid)", cause))?,
         };
         let booted: Timeval = sysctl(&[libc::CTL_KERN, libc::KERN_BOOTTIME])
-            .map_err(|cause| error("sysctl(kern.boottime)", cause))?;
+            .map_err(|cause| Error::new("sysctl(kern.boottime)", cause))?;
         let since_boot = started.duration().zip(booted.duration());
         let since_boot = since_boot.and_then(|(started, booted)| started.checked_sub(booted));
-        since_boot.map(Some).ok_or_else(|| error("sysctl(kern.boottime)", Errno::EBADMSG))
+        since_boot.map(Some).ok_or_else(|| Error::new("sysctl(kern.boottime)", Errno::EBADMSG))
     }
 
     fn try_bind(&mut self, local: SocketAddrV4) -> Result<()> {
-        let failed = |cause: io::Error| {
-            error(&format_args!("bind {local}"), Errno(cause.raw_os_error().unwrap_or(libc::EIO)))
-        };
-        UdpSocket::bind(local).map(drop).map_err(failed)
+        let bound = UdpSocket::bind(local);
+        bound.map(drop).map_err(|cause| Error::new(format_args!("bind {local}"), cause))
     }
 }
 
@@ -224,8 +223,8 @@ fn datagram_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
 fn ioctl_ipv6<T: Argument>(call: Call<T>) -> Result<Call<T>> {
     let name = call.request.name;
     let made = datagram_socket(AddressFamily::Inet6);
-    let socket = made.map_err(|cause| error("socket(PF_INET6)", errno(cause)))?;
-    ioctl(&socket, call).map_err(|cause| error(name, cause))
+    let socket = made.map_err(|cause| Error::new("socket(PF_INET6)", cause))?;
+    ioctl(&socket, call).map_err(|cause| Error::new(name, cause))
 }
 
 /// A control socket of netgraph, which is a node itself.
@@ -240,7 +239,7 @@ impl ControlSocket {
     fn open() -> std::result::Result<Self, Errno> {
         let socket = netgraph_socket()?;
         let timeout = TimeVal::seconds(ANSWER_TIMEOUT);
-        setsockopt(&socket, sockopt::ReceiveTimeout, &timeout).map_err(errno)?;
+        setsockopt(&socket, sockopt::ReceiveTimeout, &timeout)?;
         Ok(Self { socket, token: 0 })
     }
 
@@ -255,7 +254,7 @@ impl ControlSocket {
                 }
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(nix::errno::Errno::EAGAIN) => return Err(Errno::ETIMEDOUT),
-                Err(cause) => return Err(errno(cause)),
+                Err(cause) => return Err(cause.into()),
             }
         }
     }
@@ -269,16 +268,8 @@ impl Netgraph for ControlSocket {
             Ok(()) if message.has_answer() => self.receive_answer(message),
             sent => sent.map(|()| Vec::new()),
         };
-        answered.map_err(|cause| error(message, cause))
+        answered.map_err(|cause| Error::new(message, cause))
     }
-}
-
-pub(super) fn error(call: &(impl ToString + ?Sized), errno: Errno) -> Error {
-    Error { call: call.to_string(), errno }
-}
-
-pub(super) fn errno(cause: nix::errno::Errno) -> Errno {
-    Errno(cause as i32)
 }
 
 #[cfg(test)]

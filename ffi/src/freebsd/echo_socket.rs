@@ -7,12 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
-use super::calls::{errno, error};
 use super::set_option;
 use crate::abi::numbers::ICMP6_FILTER;
 use crate::echo::{self, ECHO_REPLY, EchoMark};
-use crate::errno::Errno;
-use crate::kernel::{EchoSocket, Result};
+use crate::kernel::{EchoSocket, Error, Result};
 use crate::name::InterfaceName;
 
 /// Room for any reply: the largest request fills the largest MTU of a tunnel.
@@ -26,17 +24,17 @@ pub(super) struct RawEchoSocket {
 
 impl RawEchoSocket {
     pub(super) fn open(mark: EchoMark) -> Result<Self> {
-        let failed = |cause| error("socket(IPPROTO_ICMPV6)", cause);
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let raw = socket(AddressFamily::Inet6, SockType::Raw, flags, SockProtocol::IcmpV6);
-        let raw = raw.map_err(|cause| failed(errno(cause)))?;
+        let raw = raw.map_err(|cause| Error::new("socket(IPPROTO_ICMPV6)", cause))?;
         // `struct icmp6_filter` (`netinet/icmp6.h`): a bit for each type, set if it may pass.
         let mut filter = [0_u32; 8];
         filter[usize::from(ECHO_REPLY / 32)] = 1 << (ECHO_REPLY % 32);
         set_option(&raw, libc::IPPROTO_ICMPV6, ICMP6_FILTER, &filter)
-            .map_err(|cause| error("setsockopt(ICMP6_FILTER)", cause))?;
+            .map_err(|cause| Error::new("setsockopt(ICMP6_FILTER)", cause))?;
         let socket = UdpSocket::from(raw);
-        socket.set_multicast_loop_v6(false).map_err(|cause| failed(errno_of(&cause)))?;
+        let silenced = socket.set_multicast_loop_v6(false);
+        silenced.map_err(|cause| Error::new("setsockopt(IPV6_MULTICAST_LOOP)", cause))?;
         Ok(Self { socket, mark })
     }
 }
@@ -53,11 +51,10 @@ impl EchoSocket for RawEchoSocket {
         sequence: u16,
         packet_size: u16,
     ) -> Result<()> {
-        let failed = |cause| error(&format_args!("send through {interface}"), cause);
-        let index = if_nametoindex(interface.as_str()).map_err(|cause| failed(errno(cause)))?;
         let request = self.mark.request(sequence, packet_size);
-        let sent = self.socket.send_to(&request, echo::address(peer, index));
-        sent.map(drop).map_err(|cause| failed(errno_of(&cause)))
+        let index = if_nametoindex(interface.as_str()).map_err(io::Error::from);
+        let sent = index.and_then(|index| self.socket.send_to(&request, echo::address(peer, index)));
+        sent.map(drop).map_err(|cause| Error::new(format_args!("send through {interface}"), cause))
     }
 
     fn replies(&mut self) -> Vec<u16> {
@@ -72,8 +69,4 @@ impl EchoSocket for RawEchoSocket {
             }
         }
     }
-}
-
-fn errno_of(cause: &io::Error) -> Errno {
-    Errno(cause.raw_os_error().unwrap_or(libc::EIO))
 }
