@@ -9,7 +9,7 @@ use ffi::errno::Errno;
 use ffi::kernel::{Ends, Kernel};
 use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message};
-use ffi::rehearsal::Rehearsal;
+use ffi::rehearsal::{Place, Rehearsal};
 use harness::{is_empty, name, rehearsal, silent};
 
 const GIF: Carrier = Carrier::Gif;
@@ -180,7 +180,10 @@ fn the_ksocket_is_made_again_unless_it_has_its_ends() {
     let connect_elsewhere = "ngctl msg ng0:inet6 connect inet/192.0.2.9:4030";
     let login = |to, local, meddle| second_login(UDP, [&numbered(), &to], local, meddle);
     assert_eq!(login(numbered(), LOCAL, |_, _| {}), [""; 0]);
-    assert_eq!(login(numbered(), LOCAL, Rehearsal::shut_down_ksocket), [make, bind, connect]);
+    let shut_down = |kernel: &Rehearsal, node: &InterfaceName| {
+        assert!(kernel.meddle(node, |interface| interface.ksocket = None));
+    };
+    assert_eq!(login(numbered(), LOCAL, shut_down), [make, bind, connect]);
     assert_eq!(login(numbered(), UPLINK, |_, _| {}), [remove, make, bind_elsewhere, connect]);
     let unconnected = login(numbered(), LOCAL, |kernel, node| {
         kernel.set_route(None);
@@ -238,13 +241,13 @@ fn if_a_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_changed_the_next_
         let mut failures = 0;
         for n in 1..=MANY {
             let (kernel, mut tunnel) = up(carrier, &numbered());
-            let before = (kernel.interfaces(), kernel.nodes());
+            let before = kernel.interfaces();
             kernel.fail_call(n, Errno(12));
             if tunnel.bring_up(LOCAL, &other()).is_ok() {
                 continue;
             }
             failures += 1;
-            assert_eq!((kernel.interfaces(), kernel.nodes()), before, "call {n}");
+            assert_eq!(kernel.interfaces(), before, "call {n}");
             tunnel.bring_up(LOCAL, &other()).unwrap();
             assert_eq!(kernel.interfaces()[0].addresses, [other().inner.unwrap()]);
             drop(tunnel);
@@ -294,12 +297,12 @@ fn a_refusal_says_what_to_do() {
         kernel
     };
     for (kernel, carrier, advice) in [
-        (silent().as_nobody(), GIF, "run as root"),
-        (silent().as_nobody(), UDP, "run as root"),
-        (silent().in_jail(), GIF, "in a jail, vnet is required"),
-        (silent().in_jail(), UDP, "enable vnet for the jail"),
-        (silent().without_kldload(), GIF, "run `kldload if_gif` on the host"),
-        (silent().without_kldload(), UDP, "run `kldload ng_socket` on the host"),
+        (silent().in_place(Place::Nobody), GIF, "run as root"),
+        (silent().in_place(Place::Nobody), UDP, "run as root"),
+        (silent().in_place(Place::Jail), GIF, "in a jail, vnet is required"),
+        (silent().in_place(Place::Jail), UDP, "enable vnet for the jail"),
+        (silent().without_modules().in_place(Place::VnetJail), GIF, "run `kldload if_gif` on the host"),
+        (silent().without_modules().in_place(Place::VnetJail), UDP, "run `kldload ng_socket` on the host"),
         // The first call opens the control socket, the second makes the iface node.
         (with(|kernel| kernel.fail_call(3, Errno::EPERM)), UDP, "run `kldload ng_iface` on the host"),
         (with(|kernel| kernel.fail_call(3, Errno::ENOENT)), UDP, "cannot load the kernel module ng_iface"),
@@ -364,7 +367,7 @@ fn a_missing_privilege_is_reported_before_the_login() {
         let check = |kernel| tunnel(&kernel, carrier).check_privilege();
         assert_eq!(check(silent()), Ok(()));
         assert_eq!(check(silent().without_modules()), Ok(()));
-        for kernel in [silent().as_nobody(), silent().in_jail()] {
+        for kernel in [silent().in_place(Place::Nobody), silent().in_place(Place::Jail)] {
             assert!(check(kernel).is_err());
         }
     }

@@ -18,13 +18,12 @@ use crate::name::InterfaceName;
 mod control_socket;
 mod echo_socket;
 mod interfaces;
-mod nodes;
+mod ksocket;
 mod operations;
 
 use interfaces::Interfaces;
 pub use interfaces::{Interface, Kind};
-use nodes::Nodes;
-pub use nodes::{Ksocket, Node};
+pub use ksocket::Ksocket;
 
 /// The modules that exist. The kernel loads the node types by itself when a node is made.
 const MODULES: [&str; 4] = ["if_gif", "ng_socket", "ng_iface", "ng_ksocket"];
@@ -34,12 +33,12 @@ const FIRST_PROCESS: Duration = Duration::from_millis(12_345);
 
 /// The process's privilege and jail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub enum Place {
     /// Root, with a network stack to itself.
     Root,
     /// A user other than root.
     Nobody,
-    /// Root in a jail without a network stack of its own.
+    /// Root in a jail without a network stack of its own, who cannot create tunnels.
     Jail,
     /// Root in a jail with a network stack of its own, who may do everything except load modules.
     VnetJail,
@@ -65,7 +64,6 @@ struct State {
     /// The members of [`MODULES`] that are loaded.
     loaded: BTreeSet<&'static str>,
     interfaces: Interfaces,
-    nodes: Nodes,
     /// Addresses that this host does not have; it has all others.
     foreign: BTreeSet<Ipv4Addr>,
     /// The source address of the IPv4 default route, if there is one.
@@ -89,7 +87,6 @@ impl Rehearsal {
             place: Place::Root,
             loaded: MODULES.into(),
             interfaces: Interfaces::default(),
-            nodes: Nodes::default(),
             foreign: BTreeSet::new(),
             route: Some(Ipv4Addr::new(192, 0, 2, 1)),
             process_start: FIRST_PROCESS,
@@ -105,27 +102,8 @@ impl Rehearsal {
         self
     }
 
-    /// The process is not run by root.
-    pub fn as_nobody(self) -> Self {
-        self.in_place(Place::Nobody)
-    }
-
-    /// The process is in a jail without a network stack of its own, and cannot create tunnels.
-    pub fn in_jail(self) -> Self {
-        self.in_place(Place::Jail)
-    }
-
-    /// The process is in a vnet jail, and cannot load modules.
-    pub fn in_vnet_jail(self) -> Self {
-        self.in_place(Place::VnetJail)
-    }
-
-    /// The process is in a vnet jail, and the modules it needs are not loaded.
-    pub fn without_kldload(self) -> Self {
-        self.without_modules().in_vnet_jail()
-    }
-
-    fn in_place(self, place: Place) -> Self {
+    /// The process has this privilege and jail.
+    pub fn in_place(self, place: Place) -> Self {
         self.state().place = place;
         self
     }
@@ -171,16 +149,9 @@ impl Rehearsal {
         self.state().largest_echo = size;
     }
 
-    /// Changes an interface, as an administrator might. An iface node keeps its name if the interface changes its own.
-    ///
-    /// Returns whether there is an interface with this name.
+    /// Changes an interface, as an administrator might. Returns whether there is an interface with this name.
     pub fn meddle(&self, interface: &InterfaceName, change: impl FnOnce(&mut Interface)) -> bool {
         self.state().interfaces.find_mut(interface).map(change).is_ok()
-    }
-
-    /// Removes the ksocket of an iface node, as `ngctl shutdown ng0:inet6` does.
-    pub fn shut_down_ksocket(&self, node: &InterfaceName) {
-        self.state().nodes.shut_down_ksocket(node);
     }
 }
 
@@ -198,16 +169,6 @@ impl Rehearsal {
             Kind::Ng => interface.up,
         }
     }
-
-    /// The iface nodes with their ksockets, in the order of their creation.
-    pub fn nodes(&self) -> Vec<Node> {
-        self.state().nodes.all.clone()
-    }
-
-    /// The number of calls so far.
-    pub fn calls(&self) -> u64 {
-        self.state().calls
-    }
 }
 
 impl State {
@@ -223,7 +184,7 @@ impl State {
             Some((_, errno)) => Err(errno),
             None => look(self),
         };
-        result.map_err(|errno| Error { call: call.to_string(), errno })
+        result.map_err(|errno| Error::new(call, errno))
     }
 
     /// Makes one call that changes something, which only root may. `change` returns its value and the equivalent

@@ -7,7 +7,7 @@ use ffi::errno::Errno;
 use ffi::kernel::{Ends, Error, Kernel, Netgraph, Result};
 use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message, interface_name, socket_address};
-use ffi::rehearsal::Rehearsal;
+use ffi::rehearsal::{Place, Rehearsal};
 use harness::{name, rehearsal, silent};
 
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -29,16 +29,6 @@ fn named(text: &str) -> IfaceNode {
 
 fn errno<T>(result: Result<T>) -> Option<Errno> {
     result.err().map(|error| error.errno)
-}
-
-/// Everything that is done to an interface once it is there.
-fn set_up(kernel: &mut Rehearsal, interface: &InterfaceName) -> Result<()> {
-    kernel.set_description(interface, "dtcpclient: broker.example, pid 123")?;
-    kernel.join_group(interface, "dtcpclient")?;
-    kernel.set_mtu(interface, 1280)?;
-    kernel.enable_ipv6(interface)?;
-    kernel.bring_up(interface)?;
-    kernel.add_address(interface, INNER)
 }
 
 fn gif(kernel: &mut Rehearsal) -> Result<InterfaceName> {
@@ -77,6 +67,9 @@ fn a_call_that_fails_or_only_looks_is_not_a_command() {
     assert_eq!(errno(kernel.destroy_gif(&gif)), Some(Errno::ENXIO));
     assert_eq!(errno(kernel.description(&gif)), Some(Errno::ENXIO));
     assert_eq!(kernel.group_members("dtcpclient"), Ok(vec![]));
+    kernel.fail_call(1, Errno::EBADMSG);
+    assert_eq!(errno(kernel.create_gif()), Some(Errno::EBADMSG));
+    assert_eq!(kernel.interfaces(), []);
     assert_eq!(*commands.borrow(), [""; 0]);
 
     udp(&mut kernel).expect("nodes");
@@ -87,30 +80,6 @@ fn a_call_that_fails_or_only_looks_is_not_a_command() {
 }
 
 #[test]
-fn the_nth_call_fails_once_and_changes_nothing() {
-    for (make, calls) in [(gif as fn(&mut _) -> _, 8), (udp, 12)] {
-        for n in 1..=calls {
-            let (mut kernel, commands) = rehearsal();
-            kernel.fail_call(n, Errno::EBADMSG);
-            let made = make(&mut kernel).and_then(|interface| set_up(&mut kernel, &interface));
-            assert_eq!(errno(made), Some(Errno::EBADMSG), "call {n}");
-            assert_eq!(kernel.calls(), n);
-
-            let state = |kernel: &Rehearsal| (kernel.interfaces(), kernel.nodes(), commands.borrow().len());
-            let before = state(&kernel);
-            kernel.fail_call(1, Errno::EBADMSG);
-            assert_eq!(errno(kernel.create_gif()), Some(Errno::EBADMSG));
-            assert_eq!(state(&kernel), before);
-            kernel.create_gif().expect("the failure is over");
-        }
-        let mut kernel = silent();
-        kernel.fail_call(calls + 1, Errno::EBADMSG);
-        let made = make(&mut kernel).expect("an interface");
-        set_up(&mut kernel, &made).expect("as many calls as expected");
-    }
-}
-
-#[test]
 fn an_error_names_the_call() {
     let mut kernel = silent();
     let error = |call: &str, errno| Some(Error { call: call.to_owned(), errno });
@@ -118,26 +87,9 @@ fn an_error_names_the_call() {
     let bind = Message::Bind(named("ng0"), LOCAL);
     assert_eq!(send(&kernel, &bind).err(), error("bind ng0:inet6", Errno::ENOENT));
     assert_eq!(kernel.load_module("ng_nosuch").err(), error("kldload ng_nosuch", Errno::ENOENT));
-}
-
-/// What fails in each place: the privilege check, a gif, netgraph, a module.
-#[test]
-fn only_root_makes_tunnels_and_no_jail_loads_modules() {
-    let refused = Some(Errno::EPERM);
-    for (mut kernel, expected) in [
-        (silent(), [None; 4]),
-        (silent().as_nobody(), [refused; 4]),
-        (silent().in_jail(), [refused, refused, Some(Errno::EPROTONOSUPPORT), refused]),
-        (silent().in_vnet_jail(), [None, None, None, refused]),
-        (silent().without_kldload(), [None, Some(Errno::EINVAL), Some(Errno::EAFNOSUPPORT), refused]),
-    ] {
-        let outcome = [
-            errno(kernel.check_privilege()),
-            errno(gif(&mut kernel)),
-            errno(udp(&mut kernel)),
-            errno(kernel.load_module("if_gif")),
-        ];
-        assert_eq!(outcome, expected);
+    for place in [Place::Nobody, Place::Jail] {
+        let refused = silent().in_place(place).load_module("if_gif").err();
+        assert_eq!(refused, error("kldload if_gif", Errno::EPERM), "{place:?}");
     }
 }
 
@@ -224,7 +176,7 @@ fn closing_the_control_socket_leaves_nodes_and_frees_the_hook() {
     netgraph.send(&Message::MakeIface).expect("a node");
     assert_eq!(errno(netgraph.send(&Message::MakeIface)), Some(Errno::EEXIST), "our hook is taken");
     drop(netgraph);
-    assert_eq!(kernel.nodes().len(), 1);
+    assert_eq!(kernel.interfaces().len(), 1);
     let mut netgraph = kernel.open_netgraph().expect("a socket");
     let asked = netgraph.send(&Message::GetInterfaceName(IfaceNode::OnHook));
     assert_eq!(errno(asked), Some(Errno::ENOENT), "nothing is on the new hook");

@@ -6,10 +6,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use zerocopy::IntoBytes;
 
 use super::interfaces::Kind;
-use super::{Command, Node, Rehearsal, State, words};
+use super::{Command, Interface, Ksocket, Rehearsal, State, words};
 use crate::abi::SockaddrIn;
 use crate::errno::Errno;
 use crate::kernel::{Netgraph, Result};
+use crate::name::InterfaceName;
 use crate::netgraph::{IPV6_HOOK, IfaceNode, Message, OWN_HOOK, SILENT_HOOK, UDP_HOOK};
 
 /// The address and port of a socket that is not bound.
@@ -17,8 +18,8 @@ const UNBOUND: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
 
 pub(super) struct ControlSocket {
     pub(super) kernel: Rehearsal,
-    /// The unit number of the iface node that the socket has made.
-    pub(super) hooked: Option<u32>,
+    /// The name of the iface node that the socket has made.
+    pub(super) hooked: Option<InterfaceName>,
 }
 
 impl Netgraph for ControlSocket {
@@ -46,63 +47,58 @@ enum Outcome {
 type Handled = std::result::Result<Outcome, Errno>;
 
 impl State {
-    fn handle(&mut self, message: &Message, hooked: &mut Option<u32>) -> Handled {
+    fn handle(&mut self, message: &Message, made: &mut Option<InterfaceName>) -> Handled {
+        let (interfaces, hooked) = (&mut self.interfaces, made.as_ref());
         match message {
-            Message::MakeIface => self.make_iface(hooked),
-            Message::ListNodes => Ok(Outcome::Answer(self.nodes.list())),
+            Message::MakeIface => self.make_iface(made),
+            Message::ListNodes => Ok(Outcome::Answer(interfaces.list_nodes())),
             Message::GetInterfaceName(node) => {
-                let name = self.interfaces.of_node(self.nodes.find(node, *hooked)?.unit)?.name.to_string();
-                Ok(Outcome::Answer([name.as_bytes(), &[0]].concat()))
+                let name = &interfaces.of_node(node, hooked)?.name;
+                Ok(Outcome::Answer([name.as_str().as_bytes(), &[0]].concat()))
             }
             Message::MakeKsocket(node) => {
-                let node = self.nodes.find(node, *hooked)?;
-                node.make_ksocket()?;
-                Ok(ngctl(&[&"mkpeer", &path(node, ""), &"ksocket", &IPV6_HOOK, &UDP_HOOK]))
+                let interface = interfaces.of_node(node, hooked)?;
+                if interface.ksocket.is_some() {
+                    return Err(Errno::EEXIST);
+                }
+                interface.ksocket = Some(Ksocket::default());
+                Ok(ngctl(&[&"mkpeer", &path(interface, ""), &"ksocket", &IPV6_HOOK, &UDP_HOOK]))
             }
             Message::ShutDown(node) => {
-                let node = self.nodes.find(node, *hooked)?.clone();
-                self.nodes.remove(node.unit);
-                self.interfaces.remove_of_node(node.unit);
-                Ok(ngctl(&[&"shutdown", &path(&node, "")]))
+                let interface = interfaces.of_node(node, hooked)?.clone();
+                interfaces.all.retain(|each| *each != interface);
+                Ok(ngctl(&[&"shutdown", &path(&interface, "")]))
             }
             Message::ShutDownKsocket(node) => {
-                let node = self.nodes.find(node, *hooked)?;
-                node.ksocket.take().ok_or(Errno::ENOENT)?;
-                Ok(ngctl(&[&"shutdown", &path(node, IPV6_HOOK)]))
+                let interface = interfaces.of_node(node, hooked)?;
+                interface.ksocket.take().ok_or(Errno::ENOENT)?;
+                Ok(ngctl(&[&"shutdown", &path(interface, IPV6_HOOK)]))
             }
             Message::GetName(node) => {
-                Ok(answer(self.nodes.find(node, *hooked)?.ksocket()?.local.unwrap_or(UNBOUND)))
+                Ok(answer(interfaces.ksocket_of(node, hooked)?.local.unwrap_or(UNBOUND)))
             }
             Message::GetPeerName(node) => {
-                let remote = self.nodes.find(node, *hooked)?.ksocket()?.remote;
-                remote.map(answer).ok_or(Errno::ENOTCONN)
+                interfaces.ksocket_of(node, hooked)?.remote.map(answer).ok_or(Errno::ENOTCONN)
             }
-            Message::Bind(node, local) => self.bind(node, *hooked, *local),
+            Message::Bind(node, local) => {
+                let (is_foreign, is_taken) = (self.foreign.contains(local.ip()), interfaces.is_taken(*local));
+                interfaces.ksocket_of(node, hooked)?.bind(*local, is_foreign, is_taken)?;
+                Ok(message_to(interfaces.of_node(node, hooked)?, "bind", *local))
+            }
             Message::Connect(node, remote) => {
-                let port = self.nodes.free_port();
-                let node = self.nodes.find(node, *hooked)?;
-                node.ksocket()?.connect(*remote, self.route, port)?;
-                Ok(message_to(node, "connect", *remote))
+                let port = interfaces.free_port();
+                interfaces.ksocket_of(node, hooked)?.connect(*remote, self.route, port)?;
+                Ok(message_to(interfaces.of_node(node, hooked)?, "connect", *remote))
             }
         }
     }
 
-    fn make_iface(&mut self, hooked: &mut Option<u32>) -> Handled {
-        if hooked.is_some_and(|unit| self.interfaces.of_node(unit).is_ok()) {
+    fn make_iface(&mut self, made: &mut Option<InterfaceName>) -> Handled {
+        if self.interfaces.of_node(&IfaceNode::OnHook, made.as_ref()).is_ok() {
             return Err(Errno::EEXIST);
         }
-        let interface = self.interfaces.create(Kind::Ng)?;
-        *hooked = Some(interface.unit);
-        self.nodes.add(interface.name.clone(), interface.unit);
+        *made = Some(self.interfaces.create(Kind::Ng)?);
         Ok(ngctl(&[&"mkpeer", &".", &"iface", &OWN_HOOK, &SILENT_HOOK]))
-    }
-
-    fn bind(&mut self, node: &IfaceNode, hooked: Option<u32>, local: SocketAddrV4) -> Handled {
-        let taken = self.nodes.is_taken(local);
-        let is_foreign = self.foreign.contains(local.ip());
-        let node = self.nodes.find(node, hooked)?;
-        node.ksocket()?.bind(local, is_foreign, taken)?;
-        Ok(message_to(node, "bind", local))
     }
 }
 
@@ -110,13 +106,13 @@ fn answer(address: SocketAddrV4) -> Outcome {
     Outcome::Answer(SockaddrIn::new(*address.ip(), address.port()).as_bytes().to_owned())
 }
 
-/// A hook of a node, or the node itself, as ngctl(8) writes it.
-fn path(node: &Node, hook: &str) -> String {
-    format!("{}:{hook}", node.name)
+/// A hook of an interface's node, or the node itself, as ngctl(8) writes it.
+fn path(interface: &Interface, hook: &str) -> String {
+    format!("{}:{hook}", interface.first_name)
 }
 
-fn message_to(node: &Node, message: &str, address: SocketAddrV4) -> Outcome {
-    ngctl(&[&"msg", &path(node, IPV6_HOOK), &message, &format!("inet/{address}")])
+fn message_to(interface: &Interface, message: &str, address: SocketAddrV4) -> Outcome {
+    ngctl(&[&"msg", &path(interface, IPV6_HOOK), &message, &format!("inet/{address}")])
 }
 
 fn ngctl(arguments: &[&dyn Display]) -> Outcome {

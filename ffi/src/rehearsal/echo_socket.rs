@@ -7,7 +7,6 @@ use std::os::unix::net::UnixDatagram;
 
 use super::{Rehearsal, words};
 use crate::echo::{ALL_NODES, SMALLEST_PACKET};
-use crate::errno::Errno;
 use crate::kernel::{EchoSocket, Result};
 use crate::name::InterfaceName;
 
@@ -61,9 +60,4 @@ impl EchoSocket for LoopedSocket {
         })
         .collect()
     }
-}
-
-/// The errno of a socket that cannot be made.
-pub(super) fn errno(cause: &io::Error) -> Errno {
-    Errno(cause.raw_os_error().unwrap_or(Errno::EINVAL.0))
 }

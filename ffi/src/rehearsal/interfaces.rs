@@ -1,13 +1,21 @@
-//! The interfaces of a rehearsal, and FreeBSD's rules for them.
+//! The interfaces of a rehearsal with their nodes, and FreeBSD's rules for them.
 
 use std::iter;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
 
+use zerocopy::IntoBytes;
+
+use super::ksocket::Ksocket;
+use crate::abi::{Nodeinfo, fixed};
 use crate::errno::Errno;
 use crate::interface::group_name;
 use crate::kernel::{Count, Ends, Traffic};
 use crate::name::InterfaceName;
+use crate::netgraph::IfaceNode;
+
+/// The first port for sockets that are not bound to one (`net.inet.ip.portrange.first`).
+const FIRST_EPHEMERAL_PORT: u16 = 10000;
 
 /// The kind of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +56,18 @@ impl Kind {
 pub struct Interface {
     /// Its current name.
     pub name: InterfaceName,
+    /// Its first name, which its node keeps.
+    pub first_name: InterfaceName,
     /// gif or ng.
     pub kind: Kind,
-    /// The unit number of its first name, which does not change when it is renamed.
-    pub unit: u32,
     /// Its description; empty if it has none.
     pub description: String,
     /// The groups of which it is a member.
     pub groups: Vec<String>,
     /// A gif's outer addresses.
     pub outer: Option<Ends<Ipv4Addr>>,
+    /// The node on the `inet6` hook of an ng interface's node.
+    pub ksocket: Option<Ksocket>,
     /// Its MTU, in bytes.
     pub mtu: u16,
     /// `IFF_UP`.
@@ -78,29 +88,29 @@ pub(super) struct Interfaces {
 type Result<T> = std::result::Result<T, Errno>;
 
 impl Interfaces {
-    /// Creates an interface with the lowest free unit number.
-    pub(super) fn create(&mut self, kind: Kind) -> Result<&Interface> {
-        let taken = |unit, name: &InterfaceName| {
-            self.all.iter().any(|each| each.kind == kind && each.unit == unit || each.name == *name)
-        };
-        let (unit, name) = (0..)
-            .map_while(|unit| Some((unit, InterfaceName::new(&format!("{}{unit}", kind.word()))?)))
-            .find(|(unit, name)| !taken(*unit, name))
+    /// Creates an interface with the lowest free unit number, and returns its name.
+    pub(super) fn create(&mut self, kind: Kind) -> Result<InterfaceName> {
+        let is_taken =
+            |name: &InterfaceName| self.all.iter().any(|each| each.first_name == *name || each.name == *name);
+        let name = (0..)
+            .map_while(|unit| InterfaceName::new(&format!("{}{unit}", kind.word())))
+            .find(|name| !is_taken(name))
             .ok_or(Errno::ENXIO)?;
         self.all.push(Interface {
-            name,
+            name: name.clone(),
+            first_name: name.clone(),
             kind,
-            unit,
             description: String::new(),
             groups: Vec::new(),
             outer: None,
+            ksocket: None,
             mtu: kind.first_mtu(),
             up: false,
             ipv6_enabled: false,
             addresses: Vec::new(),
             traffic: Traffic::default(),
         });
-        self.all.last().ok_or(Errno::ENXIO)
+        Ok(name)
     }
 
     pub(super) fn find(&self, name: &InterfaceName) -> Result<&Interface> {
@@ -120,13 +130,54 @@ impl Interfaces {
         Ok(())
     }
 
-    /// The interface of an iface node.
-    pub(super) fn of_node(&self, unit: u32) -> Result<&Interface> {
-        self.all.iter().find(|each| each.kind == Kind::Ng && each.unit == unit).ok_or(Errno::ENXIO)
+    /// The interface of a node. `hooked` is the name of the node that the sender has made.
+    pub(super) fn of_node(
+        &mut self,
+        node: &IfaceNode,
+        hooked: Option<&InterfaceName>,
+    ) -> Result<&mut Interface> {
+        let name = match node {
+            IfaceNode::OnHook => hooked,
+            IfaceNode::Named(name) => Some(name),
+        };
+        let is_addressed = |each: &&mut Interface| each.kind == Kind::Ng && Some(&each.first_name) == name;
+        self.all.iter_mut().find(is_addressed).ok_or(Errno::ENOENT)
     }
 
-    pub(super) fn remove_of_node(&mut self, unit: u32) {
-        self.all.retain(|each| each.kind != Kind::Ng || each.unit != unit);
+    pub(super) fn ksocket_of(
+        &mut self,
+        node: &IfaceNode,
+        hooked: Option<&InterfaceName>,
+    ) -> Result<&mut Ksocket> {
+        self.of_node(node, hooked)?.ksocket.as_mut().ok_or(Errno::ENOENT)
+    }
+
+    /// The answer to a question for all nodes.
+    pub(super) fn list_nodes(&self) -> Vec<u8> {
+        let nodes = (1..).zip(self.all.iter().filter(|each| each.kind == Kind::Ng));
+        let infos: Vec<Nodeinfo> = nodes
+            .map(|(id, each)| Nodeinfo {
+                name: fixed(each.first_name.as_str()),
+                r#type: fixed("iface"),
+                id,
+                hooks: each.ksocket.is_some().into(),
+            })
+            .collect();
+        let count = u32::try_from(infos.len()).unwrap_or_default();
+        [&count.to_ne_bytes(), infos.as_bytes()].concat()
+    }
+
+    /// Two ksockets cannot have the same port on the same address.
+    pub(super) fn is_taken(&self, address: SocketAddrV4) -> bool {
+        self.all.iter().filter_map(|each| each.ksocket?.local).any(|other| {
+            let wildcard = address.ip().is_unspecified() || other.ip().is_unspecified();
+            other.port() == address.port() && (wildcard || other.ip() == address.ip())
+        })
+    }
+
+    pub(super) fn free_port(&self) -> u16 {
+        let is_free = |port: &u16| !self.is_taken(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, *port));
+        (FIRST_EPHEMERAL_PORT..=u16::MAX).find(is_free).unwrap_or(FIRST_EPHEMERAL_PORT)
     }
 
     /// Two gifs cannot have the same pair. A gif may be given its own pair again.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::time::Duration;
 
 use super::control_socket::ControlSocket;
-use super::echo_socket::{self, LoopedSocket};
+use super::echo_socket::LoopedSocket;
 use super::interfaces::Kind;
 use super::{Command, Ksocket, MODULES, Place, Rehearsal, words};
 use crate::abi::numbers::{
@@ -53,7 +53,7 @@ impl Kernel for Rehearsal {
             if !kernel.loaded.contains("if_gif") {
                 return Err(Errno::EINVAL);
             }
-            let name = kernel.interfaces.create(Kind::Gif)?.name.clone();
+            let name = kernel.interfaces.create(Kind::Gif)?;
             let command = ifconfig(&name, &[&"create"]);
             Ok((name, command))
         })
@@ -146,8 +146,8 @@ impl Kernel for Rehearsal {
 
     fn open_echo(&mut self, _: EchoMark) -> Result<Box<dyn EchoSocket>> {
         self.state().look("socket(IPPROTO_ICMPV6)", |kernel| kernel.require_root())?;
-        let failed = |cause| Error { call: "socketpair".to_owned(), errno: echo_socket::errno(&cause) };
-        Ok(Box::new(LoopedSocket::new(self).map_err(failed)?))
+        let socket = LoopedSocket::new(self).map_err(|cause| Error::new("socketpair", cause))?;
+        Ok(Box::new(socket))
     }
 
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>> {
@@ -159,7 +159,7 @@ impl Kernel for Rehearsal {
     fn try_bind(&mut self, local: SocketAddrV4) -> Result<()> {
         self.state().look(format_args!("bind {local}"), |kernel| {
             let is_foreign = kernel.foreign.contains(local.ip());
-            Ksocket::default().bind(local, is_foreign, local.port() != 0 && kernel.nodes.is_taken(local))
+            Ksocket::default().bind(local, is_foreign, local.port() != 0 && kernel.interfaces.is_taken(local))
         })
     }
 }

@@ -11,7 +11,7 @@ use ffi::errno::Errno;
 use ffi::kernel::{Ends, Error, Kernel, Netgraph};
 use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message};
-use ffi::rehearsal::Rehearsal;
+use ffi::rehearsal::{Kind, Place, Rehearsal};
 use ffi::route_socket::{AddressChange, address_changes};
 use ffi::{gif, interface, netgraph};
 
@@ -43,12 +43,12 @@ impl Replay {
         host.lose_address(FOREIGN);
         let (kernel, addresses) = match place {
             "host" => (host, vec![Ipv4Addr::new(192, 0, 2, 1)]),
-            "nobody" => (host.as_nobody(), vec![]),
-            "jail" => (host.in_jail(), vec![]),
-            "vnet" => (host.in_vnet_jail(), vec![Ipv4Addr::new(192, 0, 2, 2)]),
-            "vnet-unrouted" => (host.in_vnet_jail(), vec![]),
+            "nobody" => (host.in_place(Place::Nobody), vec![]),
+            "jail" => (host.in_place(Place::Jail), vec![]),
+            "vnet" => (host.in_place(Place::VnetJail), vec![Ipv4Addr::new(192, 0, 2, 2)]),
+            "vnet-unrouted" => (host.in_place(Place::VnetJail), vec![]),
             "modules" => (host.without_modules(), vec![Ipv4Addr::LOCALHOST]),
-            "modules-vnet" => (host.without_kldload(), vec![]),
+            "modules-vnet" => (host.without_modules().in_place(Place::VnetJail), vec![]),
             _ => panic!("{place} is not known"),
         };
         Self {
@@ -269,9 +269,10 @@ impl Replay {
             let is_wanted = |node: &&[u8]| node[32..].starts_with(wanted.as_bytes());
             nodes.filter(is_wanted).map(interface_name).collect::<Vec<_>>()
         };
-        let ours = self.kernel.nodes();
-        assert_eq!(of_type("iface\0"), ours.iter().map(|node| Some(node.name.clone())).collect::<Vec<_>>());
-        let ksockets = ours.iter().filter(|node| node.ksocket.is_some());
+        let mut ours = self.kernel.interfaces();
+        ours.retain(|each| each.kind == Kind::Ng);
+        assert_eq!(of_type("iface\0"), ours.iter().map(|it| Some(it.first_name.clone())).collect::<Vec<_>>());
+        let ksockets = ours.iter().filter(|it| it.ksocket.is_some());
         assert_eq!(of_type("ksocket\0").len(), ksockets.count(), "{}", step.title);
         _ = step.not_ours();
     }
