@@ -1,38 +1,68 @@
-//! Calls for gif and ng interfaces alike: description, group, MTU, flags, IPv6 and its addresses.
+//! Calls about interfaces: gif(4), and for gif and ng interfaces description, group, MTU, flags, IPv6 and addresses.
 
 use std::ffi::CStr;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use zerocopy::FromZeros;
 
 use crate::abi::ioctl::{Call, Ioctl};
 use crate::abi::numbers::{
     IFF_UP, ND6_IFF_AUTO_LINKLOCAL, ND6_IFF_IFDISABLED, ND6_INFINITE_LIFETIME, SIOCAIFADDR_IN6, SIOCAIFGROUP,
-    SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCGIFINFO_IN6, SIOCSIFDESCR, SIOCSIFFLAGS,
-    SIOCSIFINFO_IN6, SIOCSIFMTU,
+    SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCGIFINFO_IN6, SIOCGIFPDSTADDR,
+    SIOCGIFPSRCADDR, SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU,
+    SIOCSIFPHYADDR,
 };
 use crate::abi::{
-    IfgReq, IfgroupreqGroup, IfgroupreqMembers, Ifname, IfreqBuffer, IfreqFlags, IfreqMtu, In6Addrlifetime,
-    In6Aliasreq, In6IfreqAddr, In6Ndireq, SockaddrIn6, ifname, interface_name,
+    IfgReq, IfgroupreqGroup, IfgroupreqMembers, Ifname, Ifreq, IfreqAddr, IfreqBuffer, IfreqFlags, IfreqMtu,
+    In6Addrlifetime, In6Aliasreq, In6IfreqAddr, In6Ndireq, InAliasreq, SockaddrIn, SockaddrIn6, fixed,
+    ifname, interface_name,
 };
 use crate::errno::Errno;
 use crate::kernel::Ends;
 use crate::name::InterfaceName;
+
+/// Creates a gif with the lowest free unit number. Its name is in the answer.
+pub fn create_gif() -> Call<Ifreq> {
+    Call::new(SIOCIFCREATE2, Ifreq::new(fixed("gif")))
+}
+
+/// Requests an interface without a type. The kernel checks the privilege first: EPERM without it, otherwise EINVAL.
+/// Nothing is created.
+pub fn create_nothing() -> Call<Ifreq> {
+    Call::new(SIOCIFCREATE2, Ifreq::new(fixed("")))
+}
+
+/// Sets the outer addresses of a gif.
+pub fn set_outer_addresses(gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Call<InAliasreq> {
+    let argument = InAliasreq {
+        ifra_name: ifname(gif),
+        ifra_addr: SockaddrIn::new(outer.local, 0),
+        ifra_dstaddr: SockaddrIn::new(outer.remote, 0),
+        ..FromZeros::new_zeroed()
+    };
+    Call::new(SIOCSIFPHYADDR, argument)
+}
+
+/// Gets the two outer addresses of a gif. EADDRNOTAVAIL: it has none.
+pub fn outer_addresses(gif: &InterfaceName) -> Ends<Call<IfreqAddr>> {
+    let get = |request| Call::new(request, IfreqAddr { ifr_name: ifname(gif), ..FromZeros::new_zeroed() });
+    Ends { local: get(SIOCGIFPSRCADDR), remote: get(SIOCGIFPDSTADDR) }
+}
+
+/// Destroys a gif.
+pub fn destroy_gif(gif: &InterfaceName) -> Call<Ifreq> {
+    Call::new(SIOCIFDESTROY, Ifreq::new(ifname(gif)))
+}
 
 /// Sets the description. The kernel refuses one of more than `net.ifdescr_maxlen` bytes with ENAMETOOLONG.
 pub fn set_description(interface: &InterfaceName, description: &CStr) -> Call<IfreqBuffer> {
     with_buffer(SIOCSIFDESCR, interface, description.to_bytes_with_nul().to_owned())
 }
 
-/// Gets the description. The kernel writes it into the buffer with its NUL if it fits into `room` bytes: see
-/// [`description_size`]. ENOMSG: there is none.
+/// Gets the description. The kernel writes it into the buffer with its NUL if it fits into `room` bytes; if
+/// not, it only returns the length. ENOMSG: there is none.
 pub fn description(interface: &InterfaceName, room: usize) -> Call<IfreqBuffer> {
     with_buffer(SIOCGIFDESCR, interface, vec![0; room])
-}
-
-/// The size of the description with its NUL, in bytes. If the buffer is smaller, nothing was written to it.
-pub fn description_size(answer: &IfreqBuffer) -> usize {
-    answer.length.get()
 }
 
 /// The description in a buffer, up to the NUL. Invalid UTF-8 becomes U+FFFD.
@@ -62,16 +92,11 @@ pub fn join_group(interface: &InterfaceName, group: &str) -> Result<Call<Ifgroup
     Ok(Call::new(SIOCAIFGROUP, argument))
 }
 
-/// Lists the members of a group in the buffer. Without room, the kernel only returns the size of the list: see
-/// [`members_size`]. EINVAL: too little room. ENOENT: no such group.
+/// Lists the members of a group in the buffer. Without room, the kernel only returns the length of the list.
+/// EINVAL: too little room. ENOENT: no such group.
 pub fn members(group: &str, room: usize) -> Result<Call<IfgroupreqMembers>, Errno> {
     let argument = IfgroupreqMembers { ifgr_name: group_name(group)?, ..FromZeros::new_zeroed() };
     Ok(Call { request: SIOCGIFGMEMB, argument, buffer: vec![0; room] })
-}
-
-/// The size of the list of a group's members, in bytes.
-pub fn members_size(answer: &IfgroupreqMembers) -> usize {
-    answer.ifgr_len.get()
 }
 
 /// The names in a list of members. Empty entries are skipped.
@@ -210,7 +235,7 @@ mod tests {
             let _ = interface_name(&bytes);
             let _ = description_text(&bytes);
             let _ = flags(&IfreqFlags::read_from_bytes(&fixed).expect("its size"));
-            let _ = description_size(&IfreqBuffer::read_from_bytes(&fixed).expect("its size"));
+            let _ = IfreqBuffer::read_from_bytes(&fixed).expect("its size").length.get();
             let _ = member_names(&bytes);
         }
     }

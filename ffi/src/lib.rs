@@ -7,7 +7,6 @@ pub mod echo;
 pub mod errno;
 #[cfg(target_os = "freebsd")]
 pub mod freebsd;
-pub mod gif;
 pub mod interface;
 pub mod kernel;
 pub mod name;

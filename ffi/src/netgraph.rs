@@ -170,12 +170,7 @@ impl Message {
             Self::Bind(_, address) | Self::Connect(_, address) => {
                 SockaddrIn::new(*address.ip(), address.port()).as_bytes().to_owned()
             }
-            Self::ListNodes
-            | Self::GetInterfaceName(_)
-            | Self::GetName(_)
-            | Self::GetPeerName(_)
-            | Self::ShutDownKsocket(_)
-            | Self::ShutDown(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 }

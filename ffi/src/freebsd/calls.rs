@@ -17,13 +17,13 @@ use super::echo_socket::RawEchoSocket;
 use super::{ioctl, kldload, netgraph_socket, send_message, sysctl};
 use crate::abi::ioctl::{Argument, Call};
 use crate::abi::numbers::{IFDATA_GENERAL, IFF_UP, IFMIB_IFDATA, NETLINK_GENERIC};
-use crate::abi::{Ifmibdata, Timeval};
+use crate::abi::{Ifmibdata, Timeval, interface_name};
 use crate::echo::EchoMark;
 use crate::errno::Errno;
+use crate::interface;
 use crate::kernel::{Count, EchoSocket, Ends, Error, Kernel, Netgraph, Result, Traffic};
 use crate::name::InterfaceName;
 use crate::netgraph::Message;
-use crate::{gif, interface};
 
 /// The time limit for a node's answer, in seconds. Nodes answer at once: this is for an answer that was lost.
 const ANSWER_TIMEOUT: i64 = 5;
@@ -54,7 +54,7 @@ impl FreeBsd {
 
 impl Kernel for FreeBsd {
     fn check_privilege(&mut self) -> Result<()> {
-        match self.ioctl(gif::create_nothing()) {
+        match self.ioctl(interface::create_nothing()) {
             Err(refused) if refused.errno == Errno::EINVAL => Ok(()),
             answered => answered.map(drop),
         }
@@ -70,16 +70,17 @@ impl Kernel for FreeBsd {
     }
 
     fn create_gif(&mut self) -> Result<InterfaceName> {
-        let answer = self.ioctl(gif::create())?;
-        gif::created(&answer.argument).ok_or_else(|| Error::new(answer.request.name, Errno::EBADMSG))
+        let answer = self.ioctl(interface::create_gif())?;
+        interface_name(&answer.argument.ifr_name)
+            .ok_or_else(|| Error::new(answer.request.name, Errno::EBADMSG))
     }
 
     fn set_outer_addresses(&mut self, gif: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
-        self.ioctl(gif::set_outer_addresses(gif, outer)).map(drop)
+        self.ioctl(interface::set_outer_addresses(gif, outer)).map(drop)
     }
 
     fn outer_addresses(&mut self, gif: &InterfaceName) -> Result<Option<Ends<Ipv4Addr>>> {
-        let Ends { local, remote } = gif::outer_addresses(gif);
+        let Ends { local, remote } = interface::outer_addresses(gif);
         match self.ioctl(local).and_then(|local| Ok((local, self.ioctl(remote)?))) {
             Ok((local, remote)) => {
                 let [local, remote] = [local, remote].map(|answer| answer.argument.ifr_addr.address());
@@ -91,7 +92,7 @@ impl Kernel for FreeBsd {
     }
 
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()> {
-        self.ioctl(gif::destroy(gif)).map(drop)
+        self.ioctl(interface::destroy_gif(gif)).map(drop)
     }
 
     fn open_netgraph(&mut self) -> Result<Box<dyn Netgraph>> {
@@ -113,7 +114,7 @@ impl Kernel for FreeBsd {
                 Err(refused) if refused.errno == Errno::ENOMSG => return Ok(String::new()),
                 answered => answered?,
             };
-            match interface::description_size(&answer.argument) {
+            match answer.argument.length.get() {
                 size if size <= room => return Ok(interface::description_text(&answer.buffer)),
                 size => room = size,
             }
@@ -131,7 +132,7 @@ impl Kernel for FreeBsd {
         loop {
             let call = interface::members(group, room).map_err(|cause| Error::new("SIOCGIFGMEMB", cause))?;
             match self.ioctl(call) {
-                Ok(answer) => match interface::members_size(&answer.argument) {
+                Ok(answer) => match answer.argument.ifgr_len.get() {
                     // Without room, the kernel has only returned the size.
                     size if room == 0 && size > 0 => room = size,
                     _ => return Ok(interface::member_names(&answer.buffer)),

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::fmt::Debug;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::str::FromStr;
 
 use ffi::abi::numbers::{IFF_DRV_RUNNING, IFF_UP, ND6_IFF_IFDISABLED};
 use ffi::abi::{IfgReq, IfreqFlags, In6Ndireq, NgMesg, interface_name};
@@ -13,7 +15,7 @@ use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message};
 use ffi::rehearsal::{Kind, Place, Rehearsal};
 use ffi::route_socket::{AddressChange, address_changes};
-use ffi::{gif, interface, netgraph};
+use ffi::{interface, netgraph};
 
 use crate::parse::{Event, Step};
 
@@ -77,11 +79,11 @@ impl Replay {
     fn run(&mut self, words: &[&str]) {
         match words {
             ["ifconfig", "epair0a", "inet", address, "delete" | "-alias"] => {
-                self.routes.remove(&network(ipv4(address)));
-                self.changes.push(AddressChange::Removed(ipv4(address)));
+                self.routes.remove(&network(read(address)));
+                self.changes.push(AddressChange::Removed(read(address)));
             }
             ["ifconfig", "epair0a", "inet", address, ..] => {
-                let address = ipv4(address.trim_end_matches("/24"));
+                let address = read(address.trim_end_matches("/24"));
                 self.routes.insert(network(address), address);
                 self.changes.push(AddressChange::Added(address));
             }
@@ -117,12 +119,12 @@ impl Replay {
     fn ioctl(&mut self, step: &mut Step, words: &[&str]) {
         match words {
             ["create", "gif"] => {
-                let made = step.ioctl(gif::create());
-                let made = made.map(|call| gif::created(&call.argument).expect("a name"));
+                let made = step.ioctl(interface::create_gif());
+                let made = made.map(|call| interface_name(&call.argument.ifr_name).expect("a name"));
                 step.same(&made, self.kernel.create_gif());
             }
             ["create", ""] => {
-                let asked = step.set(gif::create_nothing());
+                let asked = step.set(interface::create_nothing());
                 step.same(&forgive(asked, Errno::EINVAL), self.kernel.check_privilege());
             }
             ["set_name", old, new] if step.not_ours().is_ok() => match InterfaceName::new(new) {
@@ -147,10 +149,13 @@ impl Replay {
     fn about(&mut self, step: &mut Step, call: &str, name: &InterfaceName, arguments: &[&str]) {
         let kernel = &mut self.kernel;
         match (call, arguments) {
-            ("destroy", []) => step.done(gif::destroy(name), kernel.destroy_gif(name)),
+            ("destroy", []) => step.done(interface::destroy_gif(name), kernel.destroy_gif(name)),
             ("set_outer", [local, remote]) => {
-                let outer = Ends { local: ipv4(local), remote: ipv4(remote) };
-                step.done(gif::set_outer_addresses(name, outer), kernel.set_outer_addresses(name, outer));
+                let outer = Ends { local: read(local), remote: read(remote) };
+                step.done(
+                    interface::set_outer_addresses(name, outer),
+                    kernel.set_outer_addresses(name, outer),
+                );
             }
             ("set_description", [text]) => {
                 let c_text = CString::new(*text).expect("no NUL");
@@ -160,7 +165,7 @@ impl Replay {
                     set => step.same(&set, kernel.set_description(name, text)),
                 }
             }
-            ("get_description", [room]) => self.description(step, name, room.parse().expect("a number")),
+            ("get_description", [room]) => self.description(step, name, read(room)),
             ("join_group", [group]) => {
                 let joined = match interface::join_group(name, group) {
                     Ok(call) => step.set(call),
@@ -169,19 +174,19 @@ impl Replay {
                 };
                 step.same(&joined, kernel.join_group(name, group));
             }
-            ("members", [room]) => self.members(step, name.as_str(), room.parse().expect("a number")),
+            ("members", [room]) => self.members(step, name.as_str(), read(room)),
             ("set_mtu", [mtu]) => {
-                let mtu = mtu.parse().expect("a number");
+                let mtu = read(mtu);
                 step.done(interface::set_mtu(name, mtu), kernel.set_mtu(name, mtu));
             }
-            _ => self.ipv6(step, call, name, arguments),
+            _ => self.read(step, call, name, arguments),
         }
     }
 
     /// With too little room, the kernel answers only with the size.
     fn description(&mut self, step: &mut Step, name: &InterfaceName, room: usize) {
         let got = step.ioctl(interface::description(name, room)).map(|call| {
-            let size = interface::description_size(&call.argument);
+            let size = call.argument.length.get();
             (size, (size <= room).then(|| interface::description_text(&call.buffer)))
         });
         let got = match got {
@@ -201,7 +206,7 @@ impl Replay {
         let size = rehearsed.len() * size_of::<IfgReq>();
         match step.ioctl(interface::members(group, room).expect("a group's name")) {
             Ok(call) if room == 0 => {
-                assert_eq!(interface::members_size(&call.argument), size, "{}", step.title);
+                assert_eq!(call.argument.ifgr_len.get(), size, "{}", step.title);
             }
             Ok(call) => assert_eq!(interface::member_names(&call.buffer), rehearsed, "{}", step.title),
             Err(Errno::EINVAL) => assert!(size > room, "{}", step.title),
@@ -210,7 +215,7 @@ impl Replay {
     }
 
     /// Calls about flags and IPv6.
-    fn ipv6(&mut self, step: &mut Step, call: &str, name: &InterfaceName, arguments: &[&str]) {
+    fn read(&mut self, step: &mut Step, call: &str, name: &InterfaceName, arguments: &[&str]) {
         let kernel = &mut self.kernel;
         let there = kernel.interfaces().into_iter().find(|each| each.name == *name);
         let there = there.ok_or(Error { call: String::new(), errno: Errno::ENXIO });
@@ -239,11 +244,11 @@ impl Replay {
                 step.done(interface::enable_ipv6(&found), kernel.enable_ipv6(name));
             }
             ("add_address", [local, remote]) => {
-                let inner = Ends { local: ipv6(local), remote: ipv6(remote) };
+                let inner = Ends { local: read(local), remote: read(remote) };
                 step.done(interface::add_address(name, inner), kernel.add_address(name, inner));
             }
             ("remove_address", [local]) => {
-                let local = ipv6(local);
+                let local = read(local);
                 step.done(interface::remove_address(name, local), kernel.remove_address(name, local));
             }
             _ => panic!("{} is not known", step.title),
@@ -255,9 +260,9 @@ impl Replay {
             self.kernel.set_route(self.routes.get(&network(*remote.ip())).copied());
         }
         let netgraph = self.netgraph.as_mut().expect("a control socket");
-        let read = |arguments: Vec<u8>| answer(message, &arguments);
-        let recorded = step.message(message).map(read);
-        step.same(&recorded, netgraph.send(message).map(read));
+        let decoded = |arguments: Vec<u8>| answer(message, &arguments);
+        let recorded = step.message(message).map(decoded);
+        step.same(&recorded, netgraph.send(message).map(decoded));
     }
 
     /// Of the nodes of all types, the rehearsal has those of two.
@@ -332,15 +337,12 @@ fn name(word: &str) -> InterfaceName {
 }
 
 fn address(ip: &str, port: &str) -> SocketAddrV4 {
-    SocketAddrV4::new(ipv4(ip), port.parse().expect("a port"))
+    SocketAddrV4::new(read(ip), read(port))
 }
 
-fn ipv4(word: &str) -> Ipv4Addr {
-    word.parse().expect("an IPv4 address")
-}
-
-fn ipv6(word: &str) -> Ipv6Addr {
-    word.parse().expect("an IPv6 address")
+/// The value that a word spells.
+fn read<T: FromStr<Err: Debug>>(word: &str) -> T {
+    word.parse().expect("a value")
 }
 
 /// The network of 24 bits that an address is in.
