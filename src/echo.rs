@@ -41,13 +41,6 @@ pub(crate) enum EchoAction {
     Lost,
 }
 
-/// A request whose answer is awaited.
-#[derive(Debug, Clone, Copy)]
-struct Outstanding {
-    sequence: u16,
-    sent: Instant,
-}
-
 /// Whether packets of the tunnel's full MTU pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FullSize {
@@ -66,7 +59,8 @@ pub(crate) struct Echo {
     sequence: u16,
     /// When the next small request is due.
     next: Instant,
-    outstanding: Option<Outstanding>,
+    /// The sequence number of the small request whose answer is awaited, and when it was sent.
+    outstanding: Option<(u16, Instant)>,
     /// When to warn of silence; `None` once a request has been answered.
     warning: Option<Instant>,
     losses: u32,
@@ -132,9 +126,7 @@ impl Echo {
         if matches!(self.full_size, FullSize::Tried { sequence: awaited, .. } if awaited == sequence) {
             self.full_size = FullSize::Settled;
         }
-        if let Some(Outstanding { sent, .. }) =
-            self.outstanding.take_if(|request| request.sequence == sequence)
-        {
+        if let Some((_, sent)) = self.outstanding.take_if(|(awaited, _)| *awaited == sequence) {
             let round_trip = now.saturating_duration_since(sent);
             self.round_trip = Some(round_trip);
             self.losses = 0;
@@ -155,7 +147,7 @@ impl Echo {
             }
         }
         let sequence = self.send(false, actions);
-        self.outstanding = Some(Outstanding { sequence, sent: now });
+        self.outstanding = Some((sequence, now));
         let first = self.sequence < FIRST_COUNT && !self.flows();
         self.next = now + if first { FIRST_INTERVAL } else { self.interval };
     }

@@ -72,7 +72,7 @@ fn send_message(socket: &OwnedFd, message: &Message, token: u32) -> Result<(), E
             length,
         )
     };
-    if sent < 0 { Err(last_errno()) } else { Ok(()) }
+    check(sent)
 }
 
 /// setsockopt(2): sets an option that neither nix nor the standard library has.
@@ -101,10 +101,6 @@ fn sysctl<T: FromBytes + IntoBytes>(name: &[c_int]) -> Result<T, Errno> {
 }
 
 /// The errno of a call, which has failed if its result is negative.
-fn check(outcome: c_int) -> Result<(), Errno> {
-    if outcome < 0 { Err(last_errno()) } else { Ok(()) }
-}
-
-fn last_errno() -> Errno {
-    Errno(nix::errno::Errno::last_raw())
+fn check<T: Copy + Default + PartialOrd>(outcome: T) -> Result<(), Errno> {
+    if outcome < T::default() { Err(Errno(nix::errno::Errno::last_raw())) } else { Ok(()) }
 }

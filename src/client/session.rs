@@ -49,7 +49,7 @@ impl Client<'_> {
     fn carry_out(&mut self, mut active: Box<Active>, actions: Vec<Action>, now: Instant) -> Phase {
         for action in actions {
             match action {
-                Action::Received(line) => log_received(&line),
+                Action::Received(line) => debug!("server: {line}"),
                 Action::Ignored(words) => info!("ignoring unrecognized words in the reply: {words}"),
                 Action::Send(line) => {
                     if line == ClientLine::Ping {
@@ -109,7 +109,7 @@ impl Client<'_> {
             Received::Bytes(length) => {
                 for action in leaving.session.handle_bytes(&buffer[..length], now) {
                     if let Action::Received(line) = action {
-                        log_received(&line);
+                        debug!("server: {line}");
                     }
                 }
                 Phase::Leaving(leaving)
@@ -131,10 +131,6 @@ impl Client<'_> {
             self.backoff.reset();
         }
     }
-}
-
-fn log_received(line: &str) {
-    debug!("server: {line}");
 }
 
 impl Active {

@@ -4,24 +4,6 @@ use std::fmt;
 
 use md5::{Digest, Md5};
 
-/// The second word of the greeting, used as it is: KAME's server sends 32 upper-case hexadecimal digits, Feel6's
-/// lower-case ones (confirmed).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Challenge(String);
-
-impl Challenge {
-    pub(crate) fn new(word: &str) -> Self {
-        Self(word.to_owned())
-    }
-
-    /// The response: MD5 of user, challenge and password, as 32 upper-case hexadecimal digits. KAME's server compares
-    /// them exactly (confirmed).
-    pub(crate) fn response(&self, user: &str, password: &[u8]) -> Response {
-        let digest = Md5::new().chain_update(user).chain_update(&self.0).chain_update(password).finalize();
-        Response(digest.iter().map(|byte| format!("{byte:02X}")).collect())
-    }
-}
-
 /// Shown in the log in place of a response.
 pub(crate) const MASK: &str = "********";
 
@@ -30,6 +12,14 @@ pub(crate) const MASK: &str = "********";
 pub struct Response(String);
 
 impl Response {
+    /// MD5 of user, challenge and password, as 32 upper-case hexadecimal digits, which KAME's server compares exactly
+    /// (confirmed). The challenge is the second word of the greeting as it is: KAME's server sends 32 upper-case
+    /// hexadecimal digits, Feel6's lower-case ones (confirmed).
+    pub(crate) fn new(user: &str, challenge: &str, password: &[u8]) -> Self {
+        let digest = Md5::new().chain_update(user).chain_update(challenge).chain_update(password).finalize();
+        Self(digest.iter().map(|byte| format!("{byte:02X}")).collect())
+    }
+
     /// The digits, to be sent but not logged.
     pub(crate) fn digits(&self) -> &str {
         &self.0
@@ -53,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_published_check_value_comes_out_and_debug_does_not_show_it() {
-        let response = Challenge::new("0B1517C87D516A5FA65BED722D51A04F").response("foo", b"bar");
+        let response = Response::new("foo", "0B1517C87D516A5FA65BED722D51A04F", b"bar");
         assert_eq!(response.digits(), "DAC487C8DFBBF9EE5C7F8CDCC37B62A3");
         assert!(!format!("{response:?}").contains(response.digits()));
     }

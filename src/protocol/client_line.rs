@@ -64,12 +64,11 @@ impl ClientLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::challenge::Challenge;
 
     #[test]
     fn lines_end_with_cr_lf_and_the_log_does_not_show_the_response() {
         let tunnel = |udp| {
-            let response = Challenge::new("0B1517C87D516A5FA65BED722D51A04F").response("foo", b"bar");
+            let response = Response::new("foo", "0B1517C87D516A5FA65BED722D51A04F", b"bar");
             ClientLine::Tunnel { user: "foo".to_owned(), response, tunnel_type: TunnelType::Network, udp }
         };
         let start = "tunnel foo DAC487C8DFBBF9EE5C7F8CDCC37B62A3 network";

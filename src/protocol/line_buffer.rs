@@ -13,24 +13,22 @@ pub enum LineError {
 
 /// Collects bytes and splits them into lines.
 #[derive(Debug, Default)]
-pub(crate) struct LineBuffer {
-    pending: Vec<u8>,
-}
+pub(crate) struct LineBuffer(Vec<u8>);
 
 impl LineBuffer {
     /// The maximum length of a line, in bytes, without its end (this project's decision; KAME's lines are far shorter).
     pub(crate) const LONGEST: usize = 1024;
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.pending.extend_from_slice(bytes);
+        self.0.extend_from_slice(bytes);
     }
 
     /// Returns the next complete line without its CR LF or LF. After an error, the rest of the stream cannot be used.
     pub(crate) fn next_line(&mut self) -> Option<Result<String, LineError>> {
-        let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') else {
-            return (without_cr(&self.pending).len() > Self::LONGEST).then_some(Err(LineError::TooLong));
+        let Some(end) = self.0.iter().position(|&byte| byte == b'\n') else {
+            return (without_cr(&self.0).len() > Self::LONGEST).then_some(Err(LineError::TooLong));
         };
-        let line: Vec<u8> = self.pending.drain(..=end).take(end).collect();
+        let line: Vec<u8> = self.0.drain(..=end).take(end).collect();
         Some(text(without_cr(&line)))
     }
 }

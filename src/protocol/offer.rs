@@ -43,29 +43,22 @@ pub struct Request {
 
 /// Why an offer cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what is wrong")]
 pub enum OfferError {
-    /// Fewer than two words.
     #[error("it does not contain the two IPv4 addresses of the tunnel")]
     NoOuterAddresses,
-    /// ME or HER cannot be an end of a tunnel.
     #[error("\"{0}\", an end of the tunnel, is not a unicast IPv4 address")]
     BadOuterAddress(String),
-    /// HER is this host.
     #[error("{0}, the server's end of the tunnel, is an address of this host")]
     OwnAddress(Ipv4Addr),
-    /// An inner address is not unicast.
     #[error("the inner address {0} is not a unicast IPv6 address")]
     BadInnerAddress(Ipv6Addr),
-    /// Both inner addresses are the same.
     #[error("{0} is the inner address of both ends")]
     SameInnerAddress(Ipv6Addr),
-    /// A word with a slash that is not a prefix.
     #[error("\"{0}\" is not an IPv6 unicast prefix with a length of 1 to 128")]
     BadPrefix(String),
-    /// The server's UDP port is not between 1 and 65535.
     #[error("\"{0}\" is not a UDP port from 1 to 65535")]
     BadPort(String),
-    /// A `host` tunnel without both addresses.
     #[error("it does not contain the two inner addresses of a tunnel of type host")]
     NoInnerAddresses,
 }

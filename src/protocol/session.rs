@@ -3,6 +3,7 @@
 //! Bytes and instants go in; [`Action`]s come out, to be performed in order. The instants are the caller's, and never
 //! go back. If the connection is closed or fails, the caller drops the session.
 
+use std::mem;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use log::{Level, log_enabled};
 use zeroize::Zeroizing;
 
-use super::challenge::{Challenge, Response};
+use super::challenge::Response;
 use super::line_buffer::{LineBuffer, LineError};
 use super::offer::{Offer, OfferError, Request};
 use super::reply::{NotAReply, Reply};
@@ -60,17 +61,14 @@ pub enum Action {
 
 /// Why a session has ended, unless the caller ended it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what has happened")]
 pub enum Reason {
-    /// No greeting in time.
     #[error("the server did not greet within {} s", GREETING_TIMEOUT.as_secs())]
     NoGreeting,
-    /// No answer to `tunnel` in time.
     #[error("the server did not answer the login within {} s: it may have no tunnel free", OFFER_TIMEOUT.as_secs())]
     NoOffer,
-    /// No answer to `ping` in time.
     #[error("the server did not answer a ping within {} s", PING_INTERVAL.as_secs())]
     NoPong,
-    /// The greeting has no second word.
     #[error("the server's greeting has no challenge")]
     NoChallenge,
     /// The server sent something other than a line of text.
@@ -79,37 +77,25 @@ pub enum Reason {
     /// The server sent a line that is not a reply.
     #[error("the server does not speak DTCP")]
     BadReply(#[from] NotAReply),
-    /// The server floods the client.
     #[error("the server sent more than {MOST_LINES} lines between two pings")]
     TooManyLines,
-    /// The offer cannot be used.
     #[error("the server's offer cannot be used")]
     BadOffer(#[from] OfferError),
-    /// The login was refused.
     #[error("login refused (\"{text}\")")]
     LoginRefused {
-        /// The server's words.
         text: String,
         /// Whether the request was for a UDP tunnel: a server that does not support them gives the same answer.
         udp: bool,
     },
-    /// The server does not support this tunnel type.
     #[error("tunnel refused (\"{0}\")")]
     UnsupportedTunnelType(String),
-    /// All tunnels of the server are in use.
     #[error("the server has no free tunnel (\"{0}\")")]
     NoTunnelFree(String),
     /// An unexpected error, such as a time-out of the server's.
     #[error("the server reported an error (\"{0}\")")]
     ServerError(String),
-    /// The server sees an address that is not this host's.
     #[error("this host has the address {local}, but the server sees {seen}: there is a NAT in between")]
-    BehindNat {
-        /// This host's end of the connection.
-        local: Ipv4Addr,
-        /// The address that the server sees.
-        seen: Ipv4Addr,
-    },
+    BehindNat { local: Ipv4Addr, seen: Ipv4Addr },
 }
 
 /// The next event to expect: see the table in `docs/architecture.md`.
@@ -127,14 +113,12 @@ enum State {
 
 /// The stage that a session has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the words of a report say when")]
 pub enum Stage {
-    /// The server has not greeted.
     #[error("before its greeting")]
     Greeting,
-    /// The server has greeted, and the tunnel is not up.
     #[error("during the login")]
     Login,
-    /// The tunnel is up.
     #[error("while the tunnel was up")]
     Up,
 }
@@ -155,9 +139,9 @@ pub struct Session {
     /// When the ping that is not answered yet was sent.
     ping_sent: Option<Instant>,
     round_trip: Option<Duration>,
+    /// To be returned to the caller.
+    actions: Vec<Action>,
 }
-
-type Actions = Vec<Action>;
 
 impl Session {
     /// Starts a session over a new connection with the local address `local`.
@@ -172,17 +156,17 @@ impl Session {
             deadline: Some(now + GREETING_TIMEOUT),
             ping_sent: None,
             round_trip: None,
+            actions: Vec::new(),
         }
     }
 
     /// Handles bytes from the server.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Vec<Action> {
-        let mut actions = Actions::new();
         if self.state != State::Closed {
             self.lines.push(bytes);
-            self.handle_lines(now, &mut actions);
+            self.handle_lines(now);
         }
-        actions
+        mem::take(&mut self.actions)
     }
 
     /// When to call [`Session::handle_timer`].
@@ -192,20 +176,18 @@ impl Session {
 
     /// Handles the timer, which is due.
     pub fn handle_timer(&mut self, now: Instant) -> Vec<Action> {
-        let mut actions = Actions::new();
         if self.deadline.is_some_and(|instant| instant <= now) {
-            self.handle_deadline(now, &mut actions);
+            self.handle_deadline(now);
         }
-        actions
+        mem::take(&mut self.actions)
     }
 
     /// Continues after the tunnel has been made. The first ping is sent at once, to measure the round trip.
     pub fn tunnel_made(&mut self, now: Instant) -> Vec<Action> {
-        let mut actions = Actions::new();
         self.state = State::Up;
-        self.ping(now, &mut actions);
-        self.handle_lines(now, &mut actions);
-        actions
+        self.ping(now);
+        self.handle_lines(now);
+        mem::take(&mut self.actions)
     }
 
     /// Makes the next ping due, once the tunnel is up.
@@ -246,13 +228,13 @@ impl Session {
         self.round_trip
     }
 
-    fn handle_lines(&mut self, now: Instant, actions: &mut Actions) {
+    fn handle_lines(&mut self, now: Instant) {
         while !matches!(self.state, State::MakingTunnel | State::Closed) {
             match self.next_line() {
                 None => return,
-                Some(Ok(line)) => self.handle_line(&line, now, actions),
+                Some(Ok(line)) => self.handle_line(&line, now),
                 Some(Err(_)) if self.state == State::Leaving => self.enter_untimed(State::Closed),
-                Some(Err(reason)) => self.close(reason, actions),
+                Some(Err(reason)) => self.close(reason),
             }
         }
     }
@@ -266,16 +248,16 @@ impl Session {
         Some(line.map_err(Reason::from))
     }
 
-    fn handle_line(&mut self, line: &str, now: Instant, actions: &mut Actions) {
+    fn handle_line(&mut self, line: &str, now: Instant) {
         if log_enabled!(Level::Debug) {
-            actions.push(Action::Received(self.fit_for_log(line)));
+            self.actions.push(Action::Received(self.fit_for_log(line)));
         }
         match (self.state, Reply::read(line)) {
             (State::MakingTunnel | State::Leaving | State::Closed, _) => {}
-            (_, None) => self.close(NotAReply(self.fit_for_log(line)).into(), actions),
-            (State::AwaitingGreeting, Some(reply)) => self.handle_greeting(reply, now, actions),
-            (State::AwaitingOffer, Some(reply)) => self.handle_offer(reply, actions),
-            (State::Up, Some(reply)) => self.handle_pong(reply, now, actions),
+            (_, None) => self.close(NotAReply(self.fit_for_log(line)).into()),
+            (State::AwaitingGreeting, Some(reply)) => self.handle_greeting(reply, now),
+            (State::AwaitingOffer, Some(reply)) => self.handle_offer(reply),
+            (State::Up, Some(reply)) => self.handle_pong(reply, now),
         }
     }
 
@@ -289,18 +271,18 @@ impl Session {
     }
 
     /// `+OK CHALLENGE free text`
-    fn handle_greeting(&mut self, reply: Reply<'_>, now: Instant, actions: &mut Actions) {
+    fn handle_greeting(&mut self, reply: Reply<'_>, now: Instant) {
         let text = match reply {
             Reply::Ok(text) => text,
-            Reply::Error(text) => return self.close(Reason::ServerError(clean(text)), actions),
+            Reply::Error(text) => return self.close(Reason::ServerError(clean(text))),
         };
-        let Some(word) = text.split_whitespace().next() else {
-            return self.close(Reason::NoChallenge, actions);
+        let Some(challenge) = text.split_whitespace().next() else {
+            return self.close(Reason::NoChallenge);
         };
         let login = &self.login;
-        let response = Challenge::new(word).response(&login.user, &login.password);
+        let response = Response::new(&login.user, challenge, &login.password);
         self.response = Some(response.clone());
-        actions.push(Action::Send(ClientLine::Tunnel {
+        self.actions.push(Action::Send(ClientLine::Tunnel {
             user: login.user.clone(),
             response,
             tunnel_type: login.tunnel_type,
@@ -311,18 +293,18 @@ impl Session {
     }
 
     /// `+OK ME HER ...`
-    fn handle_offer(&mut self, reply: Reply<'_>, actions: &mut Actions) {
+    fn handle_offer(&mut self, reply: Reply<'_>) {
         match self.read_offer(reply) {
             Err(reason) => {
                 self.enter_untimed(State::Leaving);
-                actions.push(Action::Leave(reason));
+                self.actions.push(Action::Leave(reason));
             }
             Ok((offer, ignored)) => {
                 if !ignored.is_empty() {
-                    actions.push(Action::Ignored(clean(&ignored.join(" "))));
+                    self.actions.push(Action::Ignored(clean(&ignored.join(" "))));
                 }
                 self.enter_untimed(State::MakingTunnel);
-                actions.push(Action::MakeTunnel(offer));
+                self.actions.push(Action::MakeTunnel(offer));
             }
         }
     }
@@ -358,9 +340,9 @@ impl Session {
     }
 
     /// Any `+OK` answers a ping.
-    fn handle_pong(&mut self, reply: Reply<'_>, now: Instant, actions: &mut Actions) {
+    fn handle_pong(&mut self, reply: Reply<'_>, now: Instant) {
         match reply {
-            Reply::Error(text) => self.close(Reason::ServerError(self.fit_for_log(text)), actions),
+            Reply::Error(text) => self.close(Reason::ServerError(self.fit_for_log(text))),
             Reply::Ok(_) => {
                 if let Some(sent) = self.ping_sent.take() {
                     self.round_trip = Some(now.saturating_duration_since(sent));
@@ -369,26 +351,26 @@ impl Session {
         }
     }
 
-    fn handle_deadline(&mut self, now: Instant, actions: &mut Actions) {
+    fn handle_deadline(&mut self, now: Instant) {
         match self.state {
-            State::AwaitingGreeting => self.close(Reason::NoGreeting, actions),
-            State::AwaitingOffer => self.close(Reason::NoOffer, actions),
-            State::Up if self.ping_sent.is_some() => self.close(Reason::NoPong, actions),
-            State::Up => self.ping(now, actions),
+            State::AwaitingGreeting => self.close(Reason::NoGreeting),
+            State::AwaitingOffer => self.close(Reason::NoOffer),
+            State::Up if self.ping_sent.is_some() => self.close(Reason::NoPong),
+            State::Up => self.ping(now),
             State::MakingTunnel | State::Leaving | State::Closed => {}
         }
     }
 
-    fn ping(&mut self, now: Instant, actions: &mut Actions) {
-        actions.push(Action::Send(ClientLine::Ping));
+    fn ping(&mut self, now: Instant) {
+        self.actions.push(Action::Send(ClientLine::Ping));
         self.ping_sent = Some(now);
         self.line_count = 0;
         self.deadline = Some(now + PING_INTERVAL);
     }
 
-    fn close(&mut self, reason: Reason, actions: &mut Actions) {
+    fn close(&mut self, reason: Reason) {
         self.enter_untimed(State::Closed);
-        actions.push(Action::Close(reason));
+        self.actions.push(Action::Close(reason));
     }
 
     /// Enters a state without timers.
