@@ -1,6 +1,5 @@
 //! Errors of a tunnel. Advice that names options is in `crate::advice`.
 
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use ffi::errno::Errno;
@@ -52,41 +51,33 @@ pub enum Step {
 
 /// Why a tunnel cannot be created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what was refused")]
 pub enum Error {
-    /// EPERM.
-    #[error("no permission to {0}{on}: run as root; in a jail, vnet is required", on = On(.1))]
+    #[error("no permission to {0}{on}: run as root; in a jail, vnet is required", on = on(.1.as_ref()))]
     NotPermitted(Step, Option<InterfaceName>),
-    /// Netgraph in a jail that shares the host's network stack.
     #[error("netgraph is not available in a jail without vnet: enable vnet for the jail, or run on the host")]
     JailWithoutNetwork,
-    /// A module is missing, and this process may not load it.
     #[error(
         "the kernel module {0} is not loaded, and a jail or kern.securelevel forbids loading it: run `kldload {0}` on \
          the host, or set {0}_load=\"YES\" in /boot/loader.conf"
     )]
     ModuleForbidden(&'static str),
-    /// A module is missing, and cannot be loaded.
     #[error("cannot load the kernel module {0}, which is normally installed with the kernel")]
     NoModule(&'static str, #[source] kernel::Error),
-    /// The local UDP port is taken.
     #[error("UDP port {} is in use on {}", .0.port(), .0.ip())]
     PortInUse(SocketAddrV4),
-    /// The connection's local address is gone.
     #[error("cannot bind the tunnel to {}, which is no longer an address of this host", .0.ip())]
     AddressGone(SocketAddrV4),
-    /// Another gif has the same outer addresses.
-    #[error("{gif} has the outer addresses {1} already: see ifconfig, and destroy it if it is not needed", gif = Gif(.0))]
+    #[error("{gif} has the outer addresses {1} already: see ifconfig, and destroy it if it is not needed",
+        gif = .0.as_ref().map_or("another gif", |gif| gif.as_str()))]
     PairInUse(Option<InterfaceName>, Ends<Ipv4Addr>),
-    /// Another interface has the inner address.
     #[error(
         "another interface has the inner address {1}, wanted for {0}: find it with ifconfig and remove it"
     )]
     InnerInUse(InterfaceName, Ipv6Addr),
-    /// No route to the server's end.
     #[error("no route to {}, the far end of the tunnel: check this host's IPv4 routes", .0.ip())]
     NoRoute(SocketAddrV4),
-    /// Any other error.
-    #[error("cannot {0}{on}{advice}", on = On(.1), advice = Advice(*.0, .1))]
+    #[error("cannot {0}{on}{advice}", on = on(.1.as_ref()), advice = advice(*.0, .1.as_ref()))]
     Refused(Step, Option<InterfaceName>, #[source] kernel::Error),
 }
 
@@ -119,33 +110,17 @@ impl Error {
     }
 }
 
-struct On<'a>(&'a Option<InterfaceName>);
-
-impl fmt::Display for On<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_ref().map_or(Ok(()), |interface| write!(f, " on {interface}"))
-    }
-}
-
-struct Gif<'a>(&'a Option<InterfaceName>);
-
-impl fmt::Display for Gif<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_ref().map_or("another gif", InterfaceName::as_str))
-    }
+fn on(interface: Option<&InterfaceName>) -> String {
+    interface.map_or_else(String::new, |interface| format!(" on {interface}"))
 }
 
 /// Advice on [`Error::Refused`].
-struct Advice<'a>(Step, &'a Option<InterfaceName>);
-
-impl fmt::Display for Advice<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0, self.1) {
-            (Step::Remove, Some(interface)) => {
-                write!(f, " (remove it with `ifconfig {interface} destroy` or `ngctl shutdown {interface}:`)")
-            }
-            (Step::Connect(_), _) => f.write_str(" (check this host's IPv4 addresses and routes)"),
-            _ => Ok(()),
+fn advice(step: Step, interface: Option<&InterfaceName>) -> String {
+    match (step, interface) {
+        (Step::Remove, Some(interface)) => {
+            format!(" (remove it with `ifconfig {interface} destroy` or `ngctl shutdown {interface}:`)")
         }
+        (Step::Connect(_), _) => " (check this host's IPv4 addresses and routes)".to_owned(),
+        _ => String::new(),
     }
 }
