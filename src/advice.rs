@@ -16,7 +16,9 @@ pub(crate) fn about_start(error: &StartError) -> &'static str {
         StartError::Password(PasswordError::Terminal(_)) => "add it to the auth file",
         StartError::Script(ScriptError::Missing(..)) => "specify another with -s",
         StartError::Daemon(DaemonError::Running { .. }) => "stop it, or specify another file with -f",
-        StartError::Daemon(DaemonError::PidFile { .. }) => "specify another file with -f",
+        StartError::Daemon(DaemonError::PidFile { .. } | DaemonError::NotAPidFile(_)) => {
+            "specify another file with -f"
+        }
         _ => "",
     }
 }

@@ -62,7 +62,7 @@ impl From<&StartError> for Exit {
             StartError::Script(ScriptError::Missing(..)) => Self::NoInput,
             StartError::Script(ScriptError::NotExecutable(_) | ScriptError::Writable(_)) => Self::Config,
             StartError::Daemon(DaemonError::Running { .. }) => Self::TempFail,
-            StartError::Daemon(DaemonError::PidFile { .. }) => Self::CantCreate,
+            StartError::Daemon(DaemonError::PidFile { .. } | DaemonError::NotAPidFile(_)) => Self::CantCreate,
             StartError::Tunnel(error) => error.into(),
         }
     }
