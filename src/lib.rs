@@ -10,6 +10,7 @@ mod echo;
 pub mod exit;
 mod logging;
 mod lookup;
+mod memory;
 pub mod options;
 mod password;
 mod prompt;

@@ -19,7 +19,7 @@ use crate::report::report;
 use crate::script::{self, Limits, Runner, ScriptError, ScriptMode};
 use crate::signals::Signals;
 use crate::tunnel::{self, Tunnel};
-use crate::{advice, logging, shell};
+use crate::{advice, logging, memory, shell};
 
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn start(options: Options) -> Result<Exit, StartError> {
+    memory::protect();
     let mut signals = Signals::watch().map_err(StartError::Resources)?;
     let (mut kernel, routes) = host(&options)?;
     let mut tunnel = Tunnel::new(&mut *kernel, options.tunnel.clone());

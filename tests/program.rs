@@ -169,6 +169,19 @@ fn resident_kilobytes(pid: u32) -> usize {
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number of kilobytes")
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_password_is_kept_out_of_core_dumps_and_from_debuggers() {
+    use std::os::unix::fs::MetadataExt;
+    let (_directory, _broker, client) = up(&[]);
+    let process = format!("/proc/{}", client.id());
+    let limits = std::fs::read_to_string(format!("{process}/limits")).expect("it runs");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    // Linux gives to root what nobody else may trace.
+    assert_eq!(std::fs::metadata(format!("{process}/mem")).expect("it runs").uid(), 0);
+}
+
 /// How many files a process has open; none if that cannot be seen.
 fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)

@@ -16,6 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::abi::ioctl::{Argument, Call};
 use crate::abi::numbers::{AF_NETGRAPH, NG_CONTROL};
 use crate::errno::Errno;
+use crate::kernel;
 use crate::netgraph::Message;
 
 pub use calls::FreeBsd;
@@ -98,6 +99,16 @@ fn sysctl<T: FromBytes + IntoBytes>(name: &[c_int]) -> Result<T, Errno> {
         libc::sysctl(name.as_ptr(), levels, (&raw mut value).cast(), &raw mut size, ptr::null(), 0)
     })?;
     if size == size_of::<T>() { Ok(value) } else { Err(Errno::EBADMSG) }
+}
+
+/// procctl(2): keeps all but root from tracing this process, which then leaves no core dump. Ends with execve(2).
+pub fn deny_tracing() -> kernel::Result<()> {
+    let mut control = libc::PROC_TRACE_CTL_DISABLE;
+    let this = std::process::id().into();
+    // SAFETY: PROC_TRACE_CTL reads an int, which lives until the call has returned.
+    let outcome =
+        unsafe { libc::procctl(libc::P_PID, this, libc::PROC_TRACE_CTL, (&raw mut control).cast()) };
+    check(outcome).map_err(|cause| calls::error("procctl(PROC_TRACE_CTL)", cause))
 }
 
 /// The errno of a call, which has failed if its result is negative.

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::{Event, PATH, Parameters};
+use crate::memory;
 use crate::protocol::{self, clean};
 
 /// The maximum length of a line in the log, in bytes. Longer lines are split.
@@ -46,7 +47,7 @@ impl Run {
         if let Some(zone) = std::env::var_os("TZ") {
             command.env("TZ", zone);
         }
-        let child = command.spawn()?;
+        let child = memory::with_former_core_limit(|| command.spawn())?;
         // Close the command's copies of the writing end of the pipe, so that only the child has it.
         drop(command);
         let output = File::from(OwnedFd::from(output));

@@ -298,4 +298,9 @@ mod tests {
             assert!(flags.contains(FdFlag::FD_CLOEXEC), "{socket:?}");
         }
     }
+
+    #[test]
+    fn a_process_denies_tracing_without_privilege() {
+        super::super::deny_tracing().expect("nothing traces this test");
+    }
 }
