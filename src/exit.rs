@@ -60,7 +60,7 @@ impl From<&StartError> for Exit {
             StartError::Resources(_) | StartError::Daemon(DaemonError::Detach(_)) => Self::OsError,
             StartError::Password(error) => error.into(),
             StartError::Script(ScriptError::Missing(..)) => Self::NoInput,
-            StartError::Script(ScriptError::NotExecutable(_) | ScriptError::Writable(_)) => Self::Config,
+            StartError::Script(_) => Self::Config,
             StartError::Daemon(DaemonError::Running { .. }) => Self::TempFail,
             StartError::Daemon(DaemonError::PidFile { .. } | DaemonError::NotAPidFile(_)) => Self::CantCreate,
             StartError::Tunnel(error) => error.into(),
@@ -71,7 +71,7 @@ impl From<&StartError> for Exit {
 impl From<&PasswordError> for Exit {
     fn from(error: &PasswordError) -> Self {
         match error {
-            PasswordError::NotAFile(_) | PasswordError::Writable(_) | PasswordError::BadLine { .. } => {
+            PasswordError::NotAFile(_) | PasswordError::Unsafe { .. } | PasswordError::BadLine { .. } => {
                 Self::Config
             }
             _ => Self::NoInput,

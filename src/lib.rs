@@ -12,6 +12,7 @@ mod logging;
 mod lookup;
 mod memory;
 pub mod options;
+mod ownership;
 mod password;
 mod prompt;
 pub mod protocol;

@@ -11,6 +11,7 @@ use nix::libc;
 use zeroize::Zeroizing;
 
 use crate::options::InputFile;
+use crate::ownership::{self, Unsafe};
 use crate::prompt::{self, Answer};
 use crate::report::chain;
 use crate::signals::Signals;
@@ -30,8 +31,8 @@ pub(crate) enum PasswordError {
     #[error("the auth file {} is not a regular file of at most 1 MiB", .0.display())]
     NotAFile(PathBuf),
     /// Other users could change the passwords.
-    #[error("the auth file {} is writable by group or others: run chmod go-w on it", .0.display())]
-    Writable(PathBuf),
+    #[error("the auth file {} is not safe", .0.display())]
+    Unsafe(PathBuf, #[source] Unsafe),
     /// The line is not shown, since it may contain a password. The first line is 1.
     #[error("{}, line {line}: not of the form server:user:password", path.display())]
     BadLine { path: PathBuf, line: usize },
@@ -90,16 +91,14 @@ fn read_auth_file(
     find_entry(&content, path, server, user)
 }
 
-/// Checks that only the owner can write the open file. Returns its size in bytes.
+/// Checks that only root and this user can write the open file. Returns its size in bytes.
 fn check(file: &File, path: &Path) -> Result<usize, PasswordError> {
     let metadata =
         file.metadata().map_err(|source| PasswordError::Unreadable { path: path.to_owned(), source })?;
     let mode = metadata.permissions().mode();
     match usize::try_from(metadata.len()) {
         Ok(size) if metadata.is_file() && metadata.len() <= LARGEST_FILE => {
-            if mode & 0o022 != 0 {
-                return Err(PasswordError::Writable(path.to_owned()));
-            }
+            ownership::check(path).map_err(|source| PasswordError::Unsafe(path.to_owned(), source))?;
             if mode & 0o044 != 0 {
                 warn!("the auth file {} is readable by group or others: run chmod 600 on it", path.display());
             }
@@ -205,7 +204,7 @@ mod tests {
         let set_mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         for mode in [0o620, 0o602, 0o666] {
             set_mode(mode);
-            assert!(matches!(read(&path), Err(PasswordError::Writable(_))), "{mode:o}");
+            assert!(matches!(read(&path), Err(PasswordError::Unsafe(..))), "{mode:o}");
         }
         for mode in [0o600, 0o400, 0o644] {
             set_mode(mode);

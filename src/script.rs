@@ -1,60 +1,21 @@
 //! The script that is run when the tunnel comes up and when it goes down.
 
+mod check;
 mod run;
 mod runner;
 
-use std::fs;
-use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
 use ffi::kernel::Ends;
 use ffi::name::InterfaceName;
-use log::info;
 
-use crate::options::InputFile;
 use crate::protocol::{Offer, TunnelType};
 use crate::tunnel::{Carrier, Settings};
+pub use check::{ScriptError, check};
 pub use runner::{Limits, Printer, Runner, ScriptMode};
 
 /// The script's search path.
 const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin";
-
-/// Why the script cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum ScriptError {
-    /// It does not exist, or its mode cannot be read.
-    #[error("cannot use the script {}", .0.display())]
-    Missing(PathBuf, #[source] io::Error),
-    /// It is a directory, or has no execute bit.
-    #[error("the script {} is not executable: run chmod +x on it", .0.display())]
-    NotExecutable(PathBuf),
-    /// Other users could change it.
-    #[error("the script {} is writable by group or others: run chmod go-w on it", .0.display())]
-    Writable(PathBuf),
-}
-
-/// Checks the script. Returns `None` if the default script does not exist, which is only logged.
-pub fn check(script: &InputFile) -> Result<Option<PathBuf>, ScriptError> {
-    let path = script.path.clone();
-    let metadata = match fs::metadata(&path) {
-        Ok(metadata) => metadata,
-        Err(error) if !script.named && error.kind() == io::ErrorKind::NotFound => {
-            info!("{} does not exist: no script will be run", path.display());
-            return Ok(None);
-        }
-        Err(error) => return Err(ScriptError::Missing(path, error)),
-    };
-    let mode = metadata.permissions().mode();
-    if !metadata.is_file() || mode & 0o111 == 0 {
-        return Err(ScriptError::NotExecutable(path));
-    }
-    if mode & 0o022 != 0 {
-        return Err(ScriptError::Writable(path));
-    }
-    Ok(Some(path))
-}
 
 /// The event for which the script is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Runs of the script: what it is given, how long it may take, what becomes of its output.
 
+use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, Once, PoisonError};
@@ -257,15 +259,53 @@ fn a_script_that_is_unsafe_is_refused_and_a_missing_one_too_but_not_the_default(
     let with_mode = |mode| check(&files.write("script", "#!/bin/sh\n", mode));
     assert!(with_mode(0o755).unwrap().is_some());
     for mode in [0o775, 0o757] {
-        assert!(matches!(with_mode(mode), Err(ScriptError::Writable(_))), "{mode:o}");
+        assert!(matches!(with_mode(mode), Err(ScriptError::Unsafe(..))), "{mode:o}");
     }
     assert!(matches!(with_mode(0o644), Err(ScriptError::NotExecutable(_))));
     assert!(matches!(check(&files.file("")), Err(ScriptError::NotExecutable(_))));
-    assert!(matches!(check(&files.file("none")), Err(ScriptError::Missing { .. })));
+    assert!(matches!(check(&files.file("none")), Err(ScriptError::Missing(..))));
 
     record();
     let there = Path::new(SCRIPT).exists();
     let default = InputFile { path: SCRIPT.into(), named: false };
     assert_eq!(script::check(&default).unwrap().is_some(), there);
     assert_eq!(logged("no script will be run"), !there);
+}
+
+#[test]
+fn a_script_that_the_kernel_would_not_execute_is_refused() {
+    let files = Directory::default();
+    let check = |content: &[u8]| {
+        let path = files.write("script", "", 0o755);
+        fs::write(&path, content).expect("it is ours");
+        script::check(&InputFile { path: path.into(), named: true })
+    };
+    for good in ["#!/bin/sh\n", "#! \t/bin/sh -e\n", "#!/bin/sh", "#!bin/sh\n"] {
+        assert!(check(good.as_bytes()).is_ok(), "{good:?}");
+    }
+    assert!(check(&fs::read("/bin/sh").unwrap()).is_ok());
+    for bad in ["", "echo up\n", "\u{feff}#!/bin/sh\n", "#!\n", " #!/bin/sh\n"] {
+        assert!(matches!(check(bad.as_bytes()), Err(ScriptError::NoInterpreter(_))), "{bad:?}");
+    }
+    for bad in ["#!/bin/sh\r\n", "#!/nowhere/sh\n", "#!/bin\n", "#!/etc/passwd\n"] {
+        assert!(matches!(check(bad.as_bytes()), Err(ScriptError::BadInterpreter { .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_script_that_has_become_unsafe_is_not_run() {
+    let mut script = Script::new(r#"echo "$1" >>"$directory/order""#);
+    let directory = script.files.path().to_owned();
+    let set_mode = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+    script.run([Event::Up]);
+    script.wait();
+    set_mode(0o777);
+    script.run([Event::Down]);
+    assert!(script.runner.is_idle());
+    assert!(logged("the script is not run (down): the script "));
+    assert!(logged(&format!("{} is writable by group or others", directory.display())));
+    set_mode(0o755);
+    script.run([Event::Down]);
+    script.wait();
+    assert_eq!(script.files.read("order"), "up\ndown\n");
 }

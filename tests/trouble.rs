@@ -65,8 +65,13 @@ fn off_freebsd_only_a_rehearsal_is_possible() {
 fn a_file_that_is_unsafe_malformed_or_missing_is_reported_at_the_start() {
     let directory = Directory::default();
     let ends = |arguments: &[&str], status, words| directory.rehearse(1, arguments).ends(status, words);
-    for (mode, words) in [(0o644, "not executable"), (0o775, "is writable by group or others")] {
-        let script = directory.write("script", "#!/bin/sh\n", mode);
+    for (content, mode, words) in [
+        ("#!/bin/sh\n", 0o644, "not executable"),
+        ("#!/bin/sh\n", 0o775, "is writable by group or others"),
+        ("exit 0\n", 0o755, "begin it with #!/bin/sh"),
+        ("#!/nowhere/sh\n", 0o755, "cannot be executed: \"/nowhere/sh\""),
+    ] {
+        let script = directory.write("script", content, mode);
         ends(&["-s", &script], 78, words);
     }
     ends(&["-s", "/nowhere/script"], 66, "/nowhere/script");

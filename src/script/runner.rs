@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 use nix::sys::signal::Signal;
 
+use super::check::check_program;
 use super::run::Run;
 use super::{Event, Parameters};
+use crate::report::chain;
 
 /// Prints a command line, given as its words.
 pub type Printer = Box<dyn Fn(&[String])>;
@@ -168,6 +170,10 @@ impl Runner {
             let mut words = vec![program.to_string_lossy().into_owned()];
             words.extend(parameters.arguments(event).into_iter().map(str::to_owned));
             return print(&words);
+        }
+        // It may have been changed since the start.
+        if let Err(error) = check_program(program) {
+            return error!("the script is not run ({}): {}", event.word(), chain(&error));
         }
         match Run::start(program, event, parameters) {
             Ok(run) => {
