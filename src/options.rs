@@ -183,6 +183,17 @@ mod tests {
     }
 
     #[test]
+    fn a_server_with_a_port_or_an_ipv6_address_is_refused() {
+        let complaint = |server| read(server).unwrap_err().to_string();
+        for server in ["127.0.0.1:20200", "broker.example:1", "broker:", ":1", "[broker]:1"] {
+            assert!(complaint(server).contains("specify the port with -p"), "{server}");
+        }
+        for server in ["::1", "2001:db8::1", "fe80::1%em0", "[::1]", "[2001:db8::1]:20200"] {
+            assert!(complaint(server).contains("IPv4 only"), "{server}");
+        }
+    }
+
+    #[test]
     fn the_server_is_required_and_the_user_is_the_login_name_by_default() {
         assert_eq!(read("-l").unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
         let login = User::from_uid(Uid::current()).unwrap().unwrap().name;

@@ -21,6 +21,8 @@ pub(crate) type Password = Zeroizing<Vec<u8>>;
 
 /// The largest auth file that is read, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
+/// Some editors write it before the first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Why there is no password.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +118,7 @@ fn find_entry(
     user: &str,
 ) -> Result<Option<Password>, PasswordError> {
     let mut found = None;
+    let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
     for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.starts_with(b"#") || line.trim_ascii().is_empty() {
@@ -126,16 +129,19 @@ fn find_entry(
         };
         let matches = entry_server.eq_ignore_ascii_case(server.as_bytes()) && entry_user == user.as_bytes();
         if found.is_none() && matches {
+            if password.ends_with(b" ") || password.ends_with(b"\t") {
+                warn!("{}, line {}: the blank at the end is part of the password", path.display(), index + 1);
+            }
             found = Some(Zeroizing::new(password.to_vec()));
         }
     }
     Ok(found)
 }
 
-/// Server, user and password, separated by colons. The password may contain colons.
+/// Server, user and password, separated by colons. The password may contain colons, and blanks at both ends.
 fn entry(line: &[u8]) -> Option<[&[u8]; 3]> {
     let mut fields = line.splitn(3, |&byte| byte == b':');
-    let entry = [fields.next()?, fields.next()?, fields.next()?];
+    let entry = [fields.next()?.trim_ascii(), fields.next()?.trim_ascii(), fields.next()?];
     entry.iter().all(|field| !field.is_empty()).then_some(entry)
 }
 
@@ -175,16 +181,29 @@ mod tests {
             ("# comment\n\n  \nother:foo:no\nbroker:bar:no\nBroker:foo:yes\nbroker:foo:late\n", Some("yes")),
             ("other:foo:no", None),
             ("broker:foo: a:b#c \r\n", Some(" a:b#c ")),
+            ("\u{feff}broker:foo:yes", Some("yes")),
+            ("\u{feff}# comment\r\n broker \t: foo :yes\r\n", Some("yes")),
         ] {
             let found = find_in(content).unwrap();
-            assert_eq!(found.as_ref().map(|password| &***password), expected.map(str::as_bytes));
+            assert_eq!(
+                found.as_ref().map(|password| &***password),
+                expected.map(str::as_bytes),
+                "{content:?}"
+            );
         }
     }
 
     #[test]
     fn a_bad_line_is_reported_by_its_number_and_never_shown() {
-        for secret in ["broker:secret", "secret", "::secret", "broker::secret", ":foo:secret", "broker:foo:"]
-        {
+        for secret in [
+            "broker:secret",
+            "secret",
+            "::secret",
+            "broker::secret",
+            ":foo:secret",
+            " : :secret",
+            "broker:foo:",
+        ] {
             let error = find_in(&format!("broker:foo:bar\n\n{secret}\n")).unwrap_err().to_string();
             assert_eq!(error, "/etc/auth, line 3: not of the form server:user:password", "{secret}");
         }

@@ -41,6 +41,8 @@ fn a_wrong_command_line_is_a_usage_error() {
     for (words, named) in [
         ("-b 0 broker", "--udp-port"),
         ("-m 100 broker", "from 1280 to 8192"),
+        ("127.0.0.1:20200", "specify the port with -p"),
+        ("[2001:db8::1]", "IPv4 only"),
         ("-t bridge broker", "tunnelonly, host, network"),
         ("--no-such-option broker", "--no-such-option"),
         ("", "<SERVER>"),
@@ -83,12 +85,13 @@ fn a_file_that_is_unsafe_malformed_or_missing_is_reported_at_the_start() {
 }
 
 #[test]
-fn an_auth_file_that_others_may_read_is_warned_of() {
+fn an_auth_file_that_others_may_read_or_a_blank_that_ends_a_password_is_warned_of() {
     let directory = Directory::default();
+    directory.write("auth", "\u{feff}127.0.0.1:me:sesame \r\n", 0o644);
     let broker = Broker::start(&directory, &[]);
-    directory.write("auth", &directory.read("auth"), 0o644);
     let client = directory.rehearse(broker.port, &[]);
     client.wait_for("is readable by group or others");
+    client.wait_for("auth, line 1: the blank at the end is part of the password");
     client.wait_for("made gif0");
 }
 

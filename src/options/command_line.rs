@@ -1,5 +1,6 @@
 //! The command line as typed: each option of dtcpclient(8) with its default and range.
 
+use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -111,6 +112,13 @@ pub(super) fn user_name(word: &str) -> Result<String, String> {
 }
 
 fn server_name(word: &str) -> Result<String, String> {
+    let address = word.trim_start_matches('[').split(['%', ']']).next().unwrap_or_default();
+    if address.parse::<Ipv6Addr>().is_ok() {
+        return Err("DTCP is used over IPv4 only: specify a name or an IPv4 address".to_owned());
+    }
+    if word.contains(':') {
+        return Err("a server name has no colon: specify the port with -p".to_owned());
+    }
     name("a server name", word, LONGEST_SERVER)
 }
 
