@@ -1,12 +1,18 @@
 //! Detaching from the terminal, and the pid file.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use fork::Fork;
+use log::error;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+
+use crate::exit::Exit;
 
 /// How often to open the pid file if its previous owner keeps removing it.
 const ATTEMPTS: u32 = 10;
@@ -25,16 +31,60 @@ pub(crate) enum DaemonError {
     #[error("{} is not a pid file, that is, a regular file that is empty or contains a pid", .0.display())]
     NotAPidFile(PathBuf),
     #[error("cannot detach from the terminal")]
-    Detach(#[source] Errno),
+    Detach(#[source] io::Error),
 }
 
 fn pid_of(holder: Option<u32>) -> String {
     holder.map(|pid| format!(" as process {pid}")).unwrap_or_default()
 }
 
-/// Detaches from the terminal: the caller continues in another process, with its standard streams on `/dev/null`.
-pub(crate) fn detach() -> Result<(), DaemonError> {
-    nix::unistd::daemon(false, false).map_err(DaemonError::Detach)
+/// The process that started the daemon and waits for it. If the daemon ends early, its end of the pipe is closed.
+pub(crate) struct Starter(PipeWriter);
+
+/// Continues in a new process, without a terminal and in the root directory. This process waits until the new one is
+/// ready, and exits with status 0. If the new one ends before, this one exits with the same status.
+///
+/// The daemon keeps standard error until it is ready. No other thread may be running.
+pub(crate) fn detach() -> Result<Starter, DaemonError> {
+    try_detach().map_err(DaemonError::Detach)
+}
+
+fn try_detach() -> io::Result<Starter> {
+    let (pipe, starter) = io::pipe()?;
+    if let Fork::Parent(daemon) = fork::fork()? {
+        drop(starter);
+        // Destructors would remove the pid file, which is the daemon's now.
+        signal_hook::low_level::exit(wait_until_ready(pipe, Pid::from_raw(daemon)));
+    }
+    setsid()?;
+    chdir("/")?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    Ok(Starter(starter))
+}
+
+/// Returns the exit status for the starter.
+fn wait_until_ready(mut pipe: PipeReader, daemon: Pid) -> i32 {
+    if pipe.read_exact(&mut [0]).is_ok() {
+        return Exit::Ok.code().into();
+    }
+    match waitpid(daemon, None) {
+        Ok(WaitStatus::Exited(_, status)) => return status,
+        Ok(WaitStatus::Signaled(_, signal, _)) => error!("the daemon was killed by {signal}"),
+        other => error!("cannot wait for the daemon: {other:?}"),
+    }
+    Exit::Software.code().into()
+}
+
+impl Starter {
+    /// Reports that the daemon is ready, after redirecting standard output and standard error to `/dev/null`.
+    pub(crate) fn ready(mut self) -> Result<(), DaemonError> {
+        let null = OpenOptions::new().write(true).open("/dev/null").map_err(DaemonError::Detach)?;
+        let redirected = dup2_stdout(&null).and_then(|()| dup2_stderr(&null));
+        redirected.map_err(|errno| DaemonError::Detach(errno.into()))?;
+        // The starter may have been killed.
+        let _ = self.0.write_all(&[0]);
+        Ok(())
+    }
 }
 
 /// A locked pid file, which is removed on drop.

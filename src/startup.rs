@@ -71,12 +71,13 @@ fn start(options: Options) -> Result<Exit, StartError> {
     let password = password::find(&options.auth_file, server, &options.user, &mut signals)?;
     let mut pid_file = options.pid_file.as_deref().map(PidFile::lock).transpose()?;
     tunnel.remove_leftovers();
-    if options.daemon {
-        daemon::detach()?;
-        logging::use_syslog();
-    }
+    let starter = options.daemon.then(daemon::detach).transpose()?;
     if let Some(pid_file) = &mut pid_file {
         pid_file.write()?;
+    }
+    if let Some(starter) = starter {
+        starter.ready()?;
+        logging::use_syslog();
     }
     info!("starting: tunnel type {}, server {server}", options.tunnel_type);
     let scripts = Runner::new(program, script_mode(&options), Limits::default());

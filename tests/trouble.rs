@@ -200,6 +200,8 @@ fn a_second_daemon_on_the_same_pid_file_is_refused() {
 
 #[test]
 fn a_daemon_detaches_writes_its_pid_and_removes_the_file() {
+    #[cfg(target_os = "linux")]
+    let inherited = pipes("self");
     let directory = Directory::default();
     // As a killed daemon leaves it.
     let stale = "99999999\n";
@@ -209,11 +211,39 @@ fn a_daemon_detaches_writes_its_pid_and_removes_the_file() {
     let mut command = directory.client(broker.port, &["--rehearse", "-Dl", "-f", "pid"]);
     command.current_dir(directory.path());
     Process::start(command).ends(0, "");
-    broker.process.wait_for("ping me");
+    // The pid is there at once.
     let pid = directory.read("pid");
     assert_ne!(pid, stale);
     assert_eq!(fs::metadata(pid_file).unwrap().permissions().mode() & 0o777, 0o644);
+    broker.process.wait_for("ping me");
+    #[cfg(target_os = "linux")]
+    assert!(pipes(pid.trim()).iter().all(|pipe| inherited.contains(pipe)));
     kill(Pid::from_raw(pid.trim().parse().expect("a pid")), Signal::SIGTERM).unwrap();
     broker.process.wait_for("quit me");
     wait_until("the end of the pid file", || (!directory.has("pid")).then_some(()));
+}
+
+/// The pipes that a process has open; none if only root may see them.
+#[cfg(target_os = "linux")]
+fn pipes(pid: &str) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+    links.map(|link| link.to_string_lossy().into_owned()).filter(|link| link.starts_with("pipe:")).collect()
+}
+
+/// A limit of 0 bytes on files is like a full disk, except that a process that exceeds it gets a signal.
+#[test]
+fn a_daemon_that_cannot_write_its_pid_or_dies_is_reported_by_the_process_that_started_it() {
+    let directory = Directory::default();
+    let pid_file = directory.file("pid");
+    let client = directory.client(1, &["--rehearse", "-D", "-f", &pid_file]);
+    for (script, status, words) in [
+        (r#"trap '' XFSZ; ulimit -f 0; exec "$@""#, 73, "cannot create the pid file"),
+        (r#"ulimit -f 0; exec "$@""#, 70, "the daemon was killed by SIGXFSZ"),
+    ] {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(client.get_program()).args(client.get_args());
+        Process::start(command).ends(status, words);
+    }
+    assert_eq!(directory.read("pid"), "");
 }
