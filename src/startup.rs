@@ -67,9 +67,9 @@ fn start(options: Options) -> Result<Exit, StartError> {
     let mut tunnel = Tunnel::new(&mut *kernel, options.tunnel.clone());
     let program = script::check(&options.script)?;
     tunnel.check_privilege()?;
+    let mut pid_file = options.pid_file.as_deref().map(PidFile::lock).transpose()?;
     let server = &options.tunnel.server;
     let password = password::find(&options.auth_file, server, &options.user, &mut signals)?;
-    let mut pid_file = options.pid_file.as_deref().map(PidFile::lock).transpose()?;
     tunnel.remove_leftovers();
     let starter = options.daemon.then(daemon::detach).transpose()?;
     if let Some(pid_file) = &mut pid_file {

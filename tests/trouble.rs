@@ -78,6 +78,9 @@ fn a_file_that_is_unsafe_malformed_or_missing_is_reported_at_the_start() {
     }
     ends(&["-s", "/nowhere/script"], 66, "/nowhere/script");
     ends(&["-D", "-f", "/nowhere/pid"], 73, "cannot create the pid file /nowhere/pid");
+    for name in ["", "auth"] {
+        ends(&["-f", &directory.file(name)], 73, "is not a pid file");
+    }
     directory.write("auth", "127.0.0.1:me:x\n", 0o620);
     ends(&[], 78, "chmod go-w");
     directory.write("auth", "127.0.0.1:me:x\nsesame\n", 0o600);
