@@ -1,5 +1,6 @@
 //! Sessions in virtual time: the client's session against a model of a server, hours of it in milliseconds.
 
+mod faults;
 mod model;
 
 use std::time::Duration;
