@@ -26,6 +26,11 @@ impl<T: Send + 'static> Task<T> {
         self.done.as_fd()
     }
 
+    /// Whether the outcome is there.
+    pub(crate) fn is_done(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Returns the outcome. Blocks until the work is done.
     pub(crate) fn finish(self) -> io::Result<T> {
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that does it panicked")))

@@ -27,6 +27,10 @@ impl Client<'_> {
 
     pub(super) fn handle_lookup(&mut self, phase: Phase, now: Instant) -> Phase {
         let Phase::Resolving(lookup) = phase else { return phase };
+        // A signal that came with the end of one lookup may have begun another.
+        if !lookup.task.is_done() {
+            return Phase::Resolving(lookup);
+        }
         match lookup.task.finish() {
             Ok(addresses) => self.connect(addresses.into(), None, now),
             Err(error) => self.fail(&self.no_address(error), now),

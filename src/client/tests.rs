@@ -312,6 +312,20 @@ fn a_sighup_begins_a_look_up_again_but_few_hang_at_a_time() {
 }
 
 #[test]
+fn a_sighup_at_the_end_of_a_look_up_does_not_wait_for_the_next_one() {
+    let (mut client, now) = (hanging(true, None), Instant::now());
+    let hanging = client.resolver;
+    client.resolver = Resolver::default();
+    let phase = client.look_up(now);
+    let ready = client.wait(&phase).unwrap();
+    assert_eq!(ready, [Source::Lookup]);
+    client.resolver = hanging;
+    let phase = client.log_in_again(phase, now);
+    let phase = client.handle(phase, &ready, now);
+    assert_eq!(exit_of(&client.stop(phase, now)), Some(Exit::Ok));
+}
+
+#[test]
 fn a_new_address_of_this_host_ends_a_wait_only_if_it_may_help() {
     let now = Instant::now();
     let peer = SocketAddrV4::new(HERE, 1);
