@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use ffi::errno::Errno;
 use ffi::kernel::{Ends, Kernel};
 use ffi::name::InterfaceName;
 use ffi::rehearsal::Rehearsal;
 use ffi::route_socket::AddressChange;
-use harness::Routes;
+use harness::{Routes, is_empty};
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::*;
@@ -220,6 +221,110 @@ fn a_signal_while_leaving_changes_the_next_step_but_does_not_undo_a_stop() {
 }
 
 #[test]
+fn each_signal_in_each_phase() {
+    for (phase, on_sighup, on_sigterm) in [
+        ("looking up the server", "looking up the server", "ending"),
+        ("connecting", "looking up the server", "ending"),
+        ("waiting for the greeting", "leaving", "leaving"),
+        ("logging in", "leaving", "leaving"),
+        ("up", "leaving", "leaving"),
+        ("leaving", "leaving", "leaving"),
+        ("waiting", "looking up the server", "ending"),
+        ("ending", "ending", "ending"),
+    ] {
+        let now = Instant::now();
+        let (mut client, at, _held) = in_phase(phase, now);
+        assert!(client.status(&at, now).starts_with(&format!("{phase} since ")), "SIGUSR1 in phase {phase}");
+        let mut at = client.log_in_again(at, now);
+        assert_eq!(at.state(), on_sighup, "SIGHUP in phase {phase}");
+        if on_sighup == "leaving" {
+            at = client.handle_timer(at, now + QUIT_TIMEOUT);
+            assert_eq!(at.state(), "looking up the server", "SIGHUP in phase {phase}");
+        }
+        let (mut client, at, _held) = in_phase(phase, now);
+        let at = client.stop(at, now);
+        assert_eq!(at.state(), on_sigterm, "SIGTERM in phase {phase}");
+        let at = client.handle_timer(at, now + QUIT_TIMEOUT);
+        assert_eq!(at.state(), "ending", "SIGTERM in phase {phase}");
+    }
+}
+
+/// A client in a phase, and what must be kept for the phase to last.
+fn in_phase(phase: &str, now: Instant) -> (Client<'static>, Phase, Box<dyn std::any::Any>) {
+    let lines = match phase {
+        "looking up the server" | "connecting" | "waiting" | "ending" => {
+            let (listener, port) = listen();
+            let mut client = hanging(true, None);
+            client.plan.port = port;
+            let at = match phase {
+                "looking up the server" => client.look_up(now),
+                "connecting" => client.connect([HERE].into(), None, now),
+                "waiting" => Phase::Waiting { until: now + REFUSAL_WAIT, address_may_help: false },
+                _ => Phase::Ending(Exit::Ok),
+            };
+            client.note_state(&at);
+            return (client, at, Box::new(listener));
+        }
+        "waiting for the greeting" => &[][..],
+        "logging in" => &[GREETING],
+        _ => &[GREETING, OFFER],
+    };
+    let (mut client, mut at, mut server) = in_session(true, kernel(), None, now);
+    for line in lines {
+        server.write_all(line).unwrap();
+        at = step(&mut client, at, now);
+    }
+    if phase == "leaving" {
+        let Phase::Session(active) = at else { panic!("a session") };
+        at = client.leave(*active, Next::Failure(Failure::NoEcho), now);
+    }
+    client.note_state(&at);
+    (client, at, Box::new(server))
+}
+
+#[test]
+fn a_connection_that_ends_at_any_stage_leaves_nothing_behind() {
+    type End = fn(TcpStream);
+    let closes: End = drop;
+    let resets: End = |server| {
+        setsockopt(&server, Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 }).unwrap();
+    };
+    let closes_in_a_line: End = |mut server| server.write_all(b"+OK").unwrap();
+    for (fault, lines, end) in [
+        ("closed before the greeting", &[][..], closes),
+        ("reset before the greeting", &[], resets),
+        ("closed within the greeting", &[], closes_in_a_line),
+        ("closed during the login", &[GREETING], closes),
+        ("reset during the login", &[GREETING], resets),
+        ("closed within the offer", &[GREETING], closes_in_a_line),
+        ("closed while up", &[GREETING, OFFER], closes),
+        ("reset while up", &[GREETING, OFFER], resets),
+        ("closed within an answer", &[GREETING, OFFER], closes_in_a_line),
+    ] {
+        for reconnect in [false, true] {
+            let (kernel, now) = (kernel(), Instant::now());
+            let (mut client, mut phase, mut server) = in_session(reconnect, kernel.clone(), None, now);
+            for line in lines {
+                server.write_all(line).unwrap();
+                phase = step(&mut client, phase, now);
+            }
+            end(server);
+            while matches!(phase, Phase::Session(_)) {
+                phase = step(&mut client, phase, now);
+            }
+            assert_eq!(exit_of(&phase), (!reconnect).then_some(Exit::Unavailable), "{fault}");
+            assert_eq!(
+                wait_from(&phase, now).is_some_and(|wait| wait < 2 * backoff::FIRST),
+                reconnect,
+                "{fault}"
+            );
+            client.run_from(Phase::Ending(Exit::Ok));
+            assert!(is_empty(&kernel), "{fault}");
+        }
+    }
+}
+
+#[test]
 fn what_the_server_refuses_is_final_unless_a_login_has_worked() {
     let refusals = [
         Reason::LoginRefused { text: String::new(), udp: false },
@@ -312,6 +417,30 @@ fn a_sighup_begins_a_look_up_again_but_few_hang_at_a_time() {
 }
 
 #[test]
+fn a_name_service_that_fails_at_boot_is_asked_again_and_then_for_each_attempt() {
+    static LOOKUPS: AtomicU8 = AtomicU8::new(0);
+    let (mut client, mut now) = (client(plan(1, true), kernel(), None), Instant::now());
+    client.resolver = Resolver::new(|_| match LOOKUPS.fetch_add(1, Ordering::SeqCst) {
+        0 => Err(ErrorKind::HostUnreachable.into()),
+        _ => Ok(vec![HERE]),
+    });
+    let mut phase = client.look_up(now);
+    for state in ["waiting", "connecting", "connecting"] {
+        while phase.state() == "looking up the server" {
+            phase = step(&mut client, phase, now);
+        }
+        assert_eq!(phase.state(), state);
+        if state == "waiting" {
+            now = phase.timer().unwrap();
+            phase = client.handle_timer(phase, now);
+        } else {
+            phase = client.log_in_again(phase, now);
+        }
+    }
+    assert!(LOOKUPS.load(Ordering::SeqCst) >= 3);
+}
+
+#[test]
 fn a_sighup_at_the_end_of_a_look_up_does_not_wait_for_the_next_one() {
     let (mut client, now) = (hanging(true, None), Instant::now());
     let hanging = client.resolver;
@@ -354,6 +483,17 @@ fn a_new_address_of_this_host_ends_a_wait_only_if_it_may_help() {
         let expected = if helps { looked + backoff::FIRST } else { until };
         assert_eq!(phase.timer(), Some(expected), "{failure:?}");
     }
+}
+
+/// Whether the lost ones had a new address is not known.
+#[test]
+fn if_routing_messages_were_lost_a_wait_is_shortened_as_by_a_new_address() {
+    let unreadable = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
+    let routes = RouteSocket::new(unreadable.into());
+    let (mut client, now) = (client(plan(1, true), kernel(), Some(routes)), Instant::now());
+    let phase = Phase::Waiting { until: now + REFUSAL_WAIT, address_may_help: true };
+    let phase = client.look(phase, now);
+    assert_eq!(wait_from(&phase, now), Some(backoff::FIRST));
 }
 
 #[test]
@@ -468,6 +608,21 @@ fn after_a_suspend_the_server_is_pinged_at_once() {
         server.read_to_string(&mut sent).unwrap();
         assert_eq!(sent.matches("ping").count(), pings, "{sent}");
     }
+}
+
+#[test]
+fn a_client_that_was_stopped_for_an_hour_goes_on_if_the_server_is_still_there() {
+    let (kernel, now) = (kernel(), Instant::now());
+    let (mut client, phase, mut server) = tunneled(&kernel, now);
+    // The answer to the first ping comes while the client is stopped.
+    server.write_all(b"+OK pong\r\n").unwrap();
+    let later = now + Duration::from_hours(1);
+    let phase = step(&mut client, phase, later);
+    let phase = client.handle(phase, &[], later);
+    assert_eq!(phase.state(), "up");
+    let phase = client.handle_timer(phase, later + PING_INTERVAL);
+    let phase = client.handle_timer(phase, later + PING_INTERVAL);
+    assert_eq!(exit_of(&phase), Some(Exit::Unavailable), "it was pinged at once, and has not answered");
 }
 
 #[test]
