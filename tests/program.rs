@@ -1,8 +1,9 @@
 //! The program from outside: the real binary, rehearsing, against the broker in another process.
 
 use std::process::Command;
+use std::time::Duration;
 
-use harness::{Broker, Directory, PASSWORD, Process};
+use harness::{Broker, Directory, PASSWORD, Process, wait_until};
 use nix::sys::signal::Signal;
 
 /// A directory, a broker, and a client that has a tunnel from it.
@@ -162,6 +163,31 @@ fn a_sighup_logs_in_again_on_the_same_interface_and_a_thousand_leave_nothing_beh
     let count = |text| output.matches(text).count();
     assert_eq!((count("SIGHUP: logging in again"), count("ifconfig gif0 tunnel ")), (1000, 1001));
     assert_eq!((count(" create"), count(" destroy")), (1, 1));
+}
+
+/// One login at a time, however many signals come in the meantime.
+#[test]
+fn a_storm_of_signals_is_weathered() {
+    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGCHLD] {
+        let (_directory, broker, client) = up(&["-l"]);
+        for _ in 0..1000 {
+            client.signal(signal);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // It is as before.
+        wait_until("a tunnel that is up", || {
+            client.signal(Signal::SIGUSR1);
+            client.lines().iter().any(|line| line.contains(": up since ")).then_some(())
+        });
+        let output = client.stop(Signal::SIGTERM);
+        assert_eq!((output.matches(" create").count(), output.matches(" destroy").count()), (1, 1));
+        broker.process.wait_for("quit me");
+        let events = broker.process.lines();
+        // An attempt that was given up before its login closes its connection, too.
+        let begins_or_ends = |line: &&String| line.starts_with("granted ") || *line == "closed me";
+        let pairs: Vec<_> = events.iter().filter(begins_or_ends).collect();
+        assert!(pairs.chunks(2).all(|pair| pair[0].starts_with("granted ")), "{signal}: {events:#?}");
+    }
 }
 
 fn resident_kilobytes(pid: u32) -> usize {

@@ -176,6 +176,103 @@ fn a_mute_server_does_not_keep_the_program_from_ending() {
     assert!(output.contains("ifconfig gif0 destroy"), "{output}");
 }
 
+/// The stages of the program: the server's first bytes, if there is one, and the line of the log that shows the stage.
+const STAGES: [(&str, Option<&[u8]>, &str); 5] = [
+    ("waiting for the greeting", Some(b""), "connected to"),
+    ("logging in", Some(b"+OK 0123 hello\r\n"), "client: tunnel"),
+    ("up", Some(GRANT), "made gif0"),
+    ("leaving", Some(GRANT), "made gif0"),
+    ("waiting", None, "trying again in"),
+];
+
+#[test]
+fn each_signal_at_each_stage_of_the_program() {
+    use Signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    thread::scope(|scope| {
+        for stage in STAGES {
+            for signal in [SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGCHLD] {
+                scope.spawn(move || signal_at(stage, signal));
+            }
+        }
+    });
+}
+
+fn signal_at((stage, server, line): (&str, Option<&'static [u8]>, &str), signal: Signal) {
+    let directory = Directory::default();
+    // Without a server: the port of a service (tcpmux) that does not exist any more.
+    let client = directory.rehearse(server.map_or(1, server_that_says), &["-l", "-d"]);
+    client.wait_for(line);
+    if stage == "leaving" {
+        client.signal(Signal::SIGHUP);
+        client.wait_for("client: quit");
+    }
+    let output = match signal {
+        Signal::SIGTERM | Signal::SIGINT => client.stop(signal),
+        _ => {
+            client.signal(signal);
+            match signal {
+                Signal::SIGHUP => client.wait_for("SIGHUP: logging in again"),
+                Signal::SIGUSR1 => client.wait_for(" since "),
+                _ => {}
+            }
+            client.stop(Signal::SIGTERM)
+        }
+    };
+    let count = |command| output.matches(command).count();
+    assert_eq!(count("ifconfig gif0 create"), count("ifconfig gif0 destroy"), "{output}");
+}
+
+/// Runs the program with a limit that sh(1) sets, logging in to a broker until it ends.
+fn run_with_limit(limit: &str, directory: &Directory, port: u16) -> Process {
+    let client = directory.client(port, &["--rehearse", "-l"]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
+    command.arg(client.get_program()).args(client.get_args());
+    Process::start(command)
+}
+
+#[test]
+fn a_lack_of_descriptors_is_reported_at_the_start_or_waited_out() {
+    let directory = Directory::default();
+    let broker = Broker::start(&directory, &[]);
+    let mut outcomes = std::collections::BTreeSet::new();
+    for descriptors in 5..20 {
+        let client = run_with_limit(&format!("-n {descriptors}"), &directory, broker.port);
+        let known = ["cannot start: too many open files", "too many open files; check", "made gif0"];
+        let outcome = client.wait_until("an outcome", |lines| {
+            known.into_iter().find(|known| lines.iter().any(|line| line.contains(known)))
+        });
+        if outcome == known[0] {
+            client.ends(71, outcome);
+        } else {
+            client.stop(Signal::SIGTERM);
+        }
+        outcomes.insert(outcome);
+    }
+    assert_eq!(outcomes.len(), 3, "{outcomes:?}");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_stop_the_tunnel() {
+    let directory = Directory::default();
+    let broker = Broker::start(&directory, &[]);
+    // Closed by the reader; and a full disk, which FreeBSD cannot imitate.
+    let outputs = [std::io::pipe().ok().map(|(_, writer)| OwnedFd::from(writer)), full_disk()];
+    for (ended, output) in outputs.into_iter().flatten().enumerate() {
+        let mut client = directory.client(broker.port, &["--rehearse", "-d"]);
+        client.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        let mut client = client.spawn().unwrap();
+        broker.process.wait_for_count("ping me", ended + 1);
+        kill(Pid::from_raw(i32::try_from(client.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(client.wait().unwrap().code(), Some(0));
+        broker.process.wait_for_count("quit me", ended + 1);
+    }
+}
+
+fn full_disk() -> Option<OwnedFd> {
+    fs::OpenOptions::new().write(true).open("/dev/full").ok().map(OwnedFd::from)
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn signals_that_the_parent_blocks_are_not_missed() {
