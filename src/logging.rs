@@ -224,6 +224,15 @@ mod tests {
     }
 
     #[test]
+    fn a_syslogd_that_starts_late_gets_the_lines_logged_before() {
+        let (directory, log) = log();
+        log_numbers(&log, [1]);
+        let syslogd = syslogd(&directory);
+        log_numbers(&log, [2]);
+        assert_eq!(read(&syslogd, &log), notices([1, 2]));
+    }
+
+    #[test]
     fn a_restarted_syslogd_gets_the_next_line_and_the_last_of_those_logged_before() {
         let (directory, log) = log();
         let first = syslogd(&directory);

@@ -14,7 +14,7 @@ use dtcpclient::protocol::Login;
 use dtcpclient::script::{self, Limits, Runner, ScriptMode};
 use dtcpclient::signals::Signals;
 use dtcpclient::tunnel::Tunnel;
-use harness::{Broker, Directory, PASSWORD, Process, USER, is_empty, silent};
+use harness::{Broker, Directory, PASSWORD, Process, USER, is_empty, silent, wait_until};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -111,4 +111,47 @@ fn while_a_script_hangs_the_client_still_hears_the_server() {
         broker.wait_for_count("quit me", 2);
     });
     assert_eq!(exit, Exit::Ok);
+}
+
+#[test]
+fn a_script_that_floods_the_log_keeps_the_client_from_nothing() {
+    let (exit, _) = run(r#"[ "$1" = down ] || exec yes"#, |broker, _| {
+        broker.wait_for("ping me");
+        signal(Signal::SIGHUP);
+        broker.wait_for_count("ping me", 2);
+        signal(Signal::SIGTERM);
+        broker.wait_for_count("quit me", 2);
+    });
+    assert_eq!(exit, Exit::Ok);
+}
+
+#[test]
+fn a_sigterm_while_the_last_down_hangs_ends_the_client_within_five_seconds() {
+    let body = r#"echo $1 >>"$directory/runs"; [ "$1" = up ] || while :; do sleep 0.1; done"#;
+    let mut start = Instant::now();
+    let (exit, _) = run(body, |broker, files| {
+        broker.wait_for("ping me");
+        broker.signal(Signal::SIGKILL);
+        wait_until("down to run", || files.read("runs").contains("down").then_some(()));
+        start = Instant::now();
+        signal(Signal::SIGTERM);
+    });
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(exit, Exit::Unavailable, "it was ending anyway");
+}
+
+#[test]
+fn in_a_storm_of_sighups_the_runs_of_the_script_still_alternate() {
+    let (_, directory) = run(r#"echo $1 >>"$directory/runs""#, |broker, _| {
+        broker.wait_for("ping me");
+        for _ in 0..1000 {
+            signal(Signal::SIGHUP);
+            thread::sleep(Duration::from_millis(1));
+        }
+        signal(Signal::SIGTERM);
+        broker.wait_for("quit me");
+    });
+    let runs = directory.read("runs");
+    let runs: Vec<_> = runs.lines().collect();
+    assert!(runs.chunks(2).all(|pair| pair == ["up", "down"]), "{runs:?}");
 }

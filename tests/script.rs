@@ -228,6 +228,75 @@ fn a_runner_that_is_dropped_leaves_no_process() {
 }
 
 #[test]
+fn a_script_that_misbehaves_is_survived_and_logged() {
+    // Each body, and what it leaves in the log.
+    for (fault, body, line) in [
+        ("is killed", "kill -KILL $$", "the script failed: signal: 9 (SIGKILL) (up)"),
+        ("stops itself", "kill -STOP $$", "did not exit on SIGTERM"),
+        ("writes a line without end", "head -c 9999 /dev/zero | tr '\\0' x; exit 4", "exit status: 4 (up)"),
+        ("writes much", "yes | head -n 50000; exit 5", "exit status: 5 (up)"),
+        ("writes what is not text", "printf '\\377\\000\\n'; exit 6", "script: \u{fffd}?"),
+        ("reads its input", "read line || exit 7", "exit status: 7 (up)"),
+        ("closes its output", "exec >&- 2>&-; sleep 0.2; exit 8", "exit status: 8 (up)"),
+        ("ignores SIGHUP", "trap '' HUP; kill -HUP $$; exit 9", "exit status: 9 (up)"),
+    ] {
+        let limits = Limits { run: Duration::from_secs(2), grace: Duration::from_millis(200) };
+        let mut script = Script::with_limits(body, limits);
+        let start = Instant::now();
+        script.run([Event::Up]);
+        script.wait();
+        assert!(logged(line), "a script that {fault}");
+        assert!(start.elapsed() < DEADLINE, "a script that {fault}");
+    }
+}
+
+#[test]
+fn a_script_that_is_gone_or_no_script_any_more_is_reported_at_each_run() {
+    let changes: [fn(&Directory); 3] = [
+        |files| std::fs::remove_file(files.file("script")).unwrap(),
+        |files| drop(files.write("script", "#!/bin/sh\n", 0o644)),
+        |files| drop(files.write("script", "#!/nowhere/sh\n", 0o755)),
+    ];
+    for change in changes {
+        let mut script = Script::new("");
+        change(&script.files);
+        script.run([Event::Up, Event::Down]);
+        assert!(script.runner.is_idle());
+        assert!(logged(&format!("cannot run the script {}", script.files.file("script"))));
+    }
+}
+
+/// Runs itself again, as a user whom the limits concern.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_script_for_which_there_is_no_process_or_descriptor_is_passed_over() {
+    use nix::sys::resource::{Resource, setrlimit};
+    const LIMIT: &str = "TEST_LIMIT";
+    let this = "a_script_for_which_there_is_no_process_or_descriptor_is_passed_over";
+    let Ok(limit) = std::env::var(LIMIT) else {
+        for (limit, cause) in [("processes", "os error 11"), ("descriptors", "os error 24")] {
+            let mut again = Command::new(std::env::current_exe().unwrap());
+            let output = again.args(["--exact", this, "--nocapture"]).env(LIMIT, limit).output().unwrap();
+            let output = String::from_utf8_lossy(&output.stdout);
+            assert!(output.contains("1 passed") && output.contains(cause), "{limit}: {output}");
+        }
+        return;
+    };
+    record();
+    let mut runner = Runner::new(Some("/bin/sh".into()), ScriptMode::Run, Limits::default());
+    let resource = if limit == "processes" { Resource::RLIMIT_NPROC } else { Resource::RLIMIT_NOFILE };
+    setrlimit(resource, 0, 0).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        nix::unistd::setuid(65534.into()).unwrap();
+    }
+    for event in [Event::Up, Event::Down] {
+        runner.run(event, &parameters(), Instant::now());
+    }
+    assert!(runner.is_idle() && logged("cannot run the script /bin/sh: "));
+    LOG.lock().unwrap().iter().for_each(|line| println!("{line}"));
+}
+
+#[test]
 fn a_process_that_the_script_leaves_running_is_not_waited_for() {
     let mut script = Script::new(r#"sleep 1000 & echo $! >"$directory/child""#);
     script.run([Event::Up]);

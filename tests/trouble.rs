@@ -176,20 +176,19 @@ fn a_mute_server_does_not_keep_the_program_from_ending() {
     assert!(output.contains("ifconfig gif0 destroy"), "{output}");
 }
 
-/// The stages of the program: the server's first bytes, if there is one, and the line of the log that shows the stage.
-const STAGES: [(&str, Option<&[u8]>, &str); 5] = [
-    ("waiting for the greeting", Some(b""), "connected to"),
-    ("logging in", Some(b"+OK 0123 hello\r\n"), "client: tunnel"),
-    ("up", Some(GRANT), "made gif0"),
-    ("leaving", Some(GRANT), "made gif0"),
-    ("waiting", None, "trying again in"),
-];
-
 #[test]
 fn each_signal_at_each_stage_of_the_program() {
     use Signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    // The server's first bytes, if there is one, and the line of the log that shows the stage.
+    let stages = [
+        ("waiting for the greeting", Some(&b""[..]), "connected to"),
+        ("logging in", Some(b"+OK 0123 hello\r\n"), "client: tunnel"),
+        ("up", Some(GRANT), "made gif0"),
+        ("leaving", Some(GRANT), "made gif0"),
+        ("waiting", None, "trying again in"),
+    ];
     thread::scope(|scope| {
-        for stage in STAGES {
+        for stage in stages {
             for signal in [SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGCHLD] {
                 scope.spawn(move || signal_at(stage, signal));
             }
