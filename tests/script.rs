@@ -261,8 +261,7 @@ fn a_script_that_is_gone_or_no_script_any_more_is_reported_at_each_run() {
         let mut script = Script::new("");
         change(&script.files);
         script.run([Event::Up, Event::Down]);
-        assert!(script.runner.is_idle());
-        assert!(logged(&format!("cannot run the script {}", script.files.file("script"))));
+        assert!(script.runner.is_idle() && logged(&script.files.file("script")));
     }
 }
 
@@ -274,7 +273,8 @@ fn a_script_for_which_there_is_no_process_or_descriptor_is_passed_over() {
     const LIMIT: &str = "TEST_LIMIT";
     let this = "a_script_for_which_there_is_no_process_or_descriptor_is_passed_over";
     let Ok(limit) = std::env::var(LIMIT) else {
-        for (limit, cause) in [("processes", "os error 11"), ("descriptors", "os error 24")] {
+        for (limit, cause) in [("processes", "emporarily unavailable"), ("descriptors", "oo many open files")]
+        {
             let mut again = Command::new(std::env::current_exe().unwrap());
             let output = again.args(["--exact", this, "--nocapture"]).env(LIMIT, limit).output().unwrap();
             let output = String::from_utf8_lossy(&output.stdout);
@@ -292,7 +292,7 @@ fn a_script_for_which_there_is_no_process_or_descriptor_is_passed_over() {
     for event in [Event::Up, Event::Down] {
         runner.run(event, &parameters(), Instant::now());
     }
-    assert!(runner.is_idle() && logged("cannot run the script /bin/sh: "));
+    assert!(runner.is_idle());
     LOG.lock().unwrap().iter().for_each(|line| println!("{line}"));
 }
 
