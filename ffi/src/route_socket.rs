@@ -136,7 +136,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use proptest::prelude::*;
-    use zerocopy::IntoBytes;
+    use zerocopy::{FromZeros, IntoBytes};
 
     use super::*;
     use crate::abi::numbers::AF_INET6;
@@ -159,10 +159,7 @@ mod tests {
             ifam_version: RTM_VERSION,
             ifam_type: message_type,
             ifam_addrs: present,
-            ifam_flags: 0,
-            ifam_index: 1,
-            ifam_spare1: 0,
-            ifam_metric: 0,
+            ..FromZeros::new_zeroed()
         };
         [header.as_bytes(), &body].concat()
     }
