@@ -50,10 +50,7 @@ impl IfaceNode {
     }
 
     fn ksocket_path(&self) -> String {
-        match self {
-            Self::OnHook => format!("{OWN_HOOK}.{IPV6_HOOK}"),
-            Self::Named(name) => format!("{name}:{IPV6_HOOK}"),
-        }
+        self.path() + if *self == Self::OnHook { "." } else { "" } + IPV6_HOOK
     }
 }
 

@@ -26,24 +26,16 @@ impl Netgraph for ControlSocket {
     fn send(&mut self, message: &Message) -> Result<Vec<u8>> {
         let Self { kernel, hooked } = self;
         let mut state = kernel.state();
-        let outcome = state.look(message, |state| state.handle(message, hooked))?;
-        match outcome {
-            Outcome::Answer(arguments) => Ok(arguments),
-            Outcome::Done(command) => {
-                (state.sink)(&command);
-                Ok(Vec::new())
-            }
+        let (answer, command) = state.look(message, |state| state.handle(message, hooked))?;
+        if !command.is_empty() {
+            (state.sink)(&command);
         }
+        Ok(answer)
     }
 }
 
-enum Outcome {
-    /// The arguments of the answer.
-    Answer(Vec<u8>),
-    /// The equivalent command.
-    Done(Command),
-}
-
+/// The arguments of the answer, or the equivalent command; the other is empty.
+type Outcome = (Vec<u8>, Command);
 type Handled = std::result::Result<Outcome, Errno>;
 
 impl State {
@@ -51,10 +43,10 @@ impl State {
         let (interfaces, hooked) = (&mut self.interfaces, made.as_ref());
         match message {
             Message::MakeIface => self.make_iface(made),
-            Message::ListNodes => Ok(Outcome::Answer(interfaces.list_nodes())),
+            Message::ListNodes => Ok((interfaces.list_nodes(), Command::new())),
             Message::GetInterfaceName(node) => {
                 let name = &interfaces.of_node(node, hooked)?.name;
-                Ok(Outcome::Answer([name.as_str().as_bytes(), &[0]].concat()))
+                Ok(([name.as_str().as_bytes(), &[0]].concat(), Command::new()))
             }
             Message::MakeKsocket(node) => {
                 let interface = interfaces.of_node(node, hooked)?;
@@ -103,7 +95,7 @@ impl State {
 }
 
 fn answer(address: SocketAddrV4) -> Outcome {
-    Outcome::Answer(SockaddrIn::new(*address.ip(), address.port()).as_bytes().to_owned())
+    (SockaddrIn::new(*address.ip(), address.port()).as_bytes().to_owned(), Command::new())
 }
 
 /// A hook of an interface's node, or the node itself, as ngctl(8) writes it.
@@ -116,5 +108,5 @@ fn message_to(interface: &Interface, message: &str, address: SocketAddrV4) -> Ou
 }
 
 fn ngctl(arguments: &[&dyn Display]) -> Outcome {
-    Outcome::Done([&words(&[&"ngctl"])[..], &words(arguments)].concat())
+    (Vec::new(), [&words(&[&"ngctl"])[..], &words(arguments)].concat())
 }

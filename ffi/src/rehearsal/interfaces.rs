@@ -27,26 +27,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn word(self) -> &'static str {
+    /// The start of its name, its first MTU, and the permitted MTUs, in bytes (`GIF_MTU_MIN` to `_MAX`,
+    /// `NG_IFACE_MTU_MIN` to `_MAX`).
+    const fn rules(self) -> (&'static str, u16, RangeInclusive<u16>) {
         match self {
-            Self::Gif => "gif",
-            Self::Ng => "ng",
-        }
-    }
-
-    /// The MTU of a new interface, in bytes.
-    const fn first_mtu(self) -> u16 {
-        match self {
-            Self::Gif => 1280,
-            Self::Ng => 1500,
-        }
-    }
-
-    /// The permitted MTUs, in bytes (`GIF_MTU_MIN` to `GIF_MTU_MAX`, `NG_IFACE_MTU_MIN` to `_MAX`).
-    const fn mtus(self) -> RangeInclusive<u16> {
-        match self {
-            Self::Gif => 1280..=8192,
-            Self::Ng => 72..=65535,
+            Self::Gif => ("gif", 1280, 1280..=8192),
+            Self::Ng => ("ng", 1500, 72..=65535),
         }
     }
 }
@@ -92,8 +78,9 @@ impl Interfaces {
     pub(super) fn create(&mut self, kind: Kind) -> Result<InterfaceName> {
         let is_taken =
             |name: &InterfaceName| self.all.iter().any(|each| each.first_name == *name || each.name == *name);
+        let (word, mtu, _) = kind.rules();
         let name = (0..)
-            .map_while(|unit| InterfaceName::new(&format!("{}{unit}", kind.word())))
+            .map_while(|unit| InterfaceName::new(&format!("{word}{unit}")))
             .find(|name| !is_taken(name))
             .ok_or(Errno::ENXIO)?;
         self.all.push(Interface {
@@ -104,7 +91,7 @@ impl Interfaces {
             groups: Vec::new(),
             outer: None,
             ksocket: None,
-            mtu: kind.first_mtu(),
+            mtu,
             up: false,
             ipv6_enabled: false,
             addresses: Vec::new(),
@@ -223,10 +210,8 @@ impl Interfaces {
 
     pub(super) fn set_mtu(&mut self, name: &InterfaceName, mtu: u16) -> Result<()> {
         let interface = self.find_mut(name)?;
-        if !interface.kind.mtus().contains(&mtu) {
-            return Err(Errno::EINVAL);
-        }
-        interface.mtu = mtu;
+        let (_, _, permitted) = interface.kind.rules();
+        interface.mtu = permitted.contains(&mtu).then_some(mtu).ok_or(Errno::EINVAL)?;
         Ok(())
     }
 
