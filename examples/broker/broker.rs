@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::lines::{Woken, wait};
+use crate::lines::wait;
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::session;
@@ -35,7 +35,12 @@ impl Broker {
         // A client that left between poll(2) and accept(2) must not block the loop.
         listener.set_nonblocking(true)?;
         thread::scope(|scope| {
-            while let Woken::Ready = wait(listener, stop, None)? {
+            loop {
+                match wait(listener, stop, None) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+                    Err(error) => return Err(error),
+                }
                 let started = listener.accept().and_then(|(stream, _)| {
                     thread::Builder::new().spawn_scoped(scope, move || session::serve(self, stream, stop))
                 });
@@ -48,7 +53,6 @@ impl Broker {
                     }
                 }
             }
-            Ok(())
         })
     }
 

@@ -14,30 +14,23 @@ const LONGEST_LINE: usize = 1024;
 /// How long a client may leave its answers unread before the broker hangs up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What ended a wait.
-pub(crate) enum Woken {
-    Ready,
-    Timeout,
-    /// The broker is shutting down.
-    Stop,
-}
-
-/// Waits until `source` is readable or the deadline, if there is one, has passed.
+/// Waits until `source` is readable or the deadline, if there is one, has passed; returns whether it is readable. If
+/// the broker is shutting down, that is [`io::ErrorKind::Interrupted`].
 ///
 /// `stop` becomes readable when the broker shuts down. It is never read, and so wakes every thread.
-pub(crate) fn wait(source: &impl AsFd, stop: &impl AsFd, deadline: Option<Instant>) -> io::Result<Woken> {
+pub(crate) fn wait(source: &impl AsFd, stop: &impl AsFd, deadline: Option<Instant>) -> io::Result<bool> {
     loop {
         let timeout = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
             None => PollTimeout::NONE,
-            Some(Duration::ZERO) => return Ok(Woken::Timeout),
+            Some(Duration::ZERO) => return Ok(false),
             // poll(2) counts whole milliseconds: rounding up avoids spinning through the last one.
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
         };
         let mut watched = [stop.as_fd(), source.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         match poll(&mut watched, timeout) {
             Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) if watched[0].any() == Some(true) => return Ok(Woken::Stop),
-            Ok(_) => return Ok(Woken::Ready),
+            Ok(_) if watched[0].any() == Some(true) => return Err(io::ErrorKind::Interrupted.into()),
+            Ok(_) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
     }
@@ -75,10 +68,8 @@ impl Lines {
             if self.pending.len() >= LONGEST_LINE {
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            match wait(&self.stream, stop, Some(deadline))? {
-                Woken::Ready => {}
-                Woken::Timeout => return Ok(None),
-                Woken::Stop => return Err(io::ErrorKind::Interrupted.into()),
+            if !wait(&self.stream, stop, Some(deadline))? {
+                return Ok(None);
             }
             let mut chunk = [0; LONGEST_LINE];
             match self.stream.read(&mut chunk)? {
