@@ -48,7 +48,6 @@ use connection::{Attempt, Connection};
 pub(crate) use failure::Failure;
 use failure::Severity;
 use wait::Source;
-#[cfg(test)]
 use watch::ADDRESS_GRACE;
 
 /// How long an attempt to connect may take.
@@ -234,7 +233,7 @@ impl<'k> Client<'k> {
                     phase
                 }
                 Source::Routes => {
-                    self.handle_hint(now);
+                    self.look.get_or_insert(now + ADDRESS_GRACE);
                     phase
                 }
                 Source::Echo => self.handle_echo(phase, now),

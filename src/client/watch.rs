@@ -34,11 +34,6 @@ impl Client<'_> {
         Echo::new(if behind_nat { KEEPALIVE_INTERVAL } else { PING_INTERVAL }, now)
     }
 
-    /// A routing message has come.
-    pub(super) fn handle_hint(&mut self, now: Instant) {
-        self.look.get_or_insert(now + ADDRESS_GRACE);
-    }
-
     /// The time to look has come.
     pub(super) fn look(&mut self, phase: Phase, now: Instant) -> Phase {
         self.look = None;
