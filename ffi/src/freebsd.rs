@@ -108,7 +108,7 @@ pub fn deny_tracing() -> kernel::Result<()> {
     // SAFETY: PROC_TRACE_CTL reads an int, which lives until the call has returned.
     let outcome =
         unsafe { libc::procctl(libc::P_PID, this, libc::PROC_TRACE_CTL, (&raw mut control).cast()) };
-    check(outcome).map_err(|cause| calls::error("procctl(PROC_TRACE_CTL)", cause))
+    check(outcome).map_err(|cause| kernel::Error::new("procctl(PROC_TRACE_CTL)", cause))
 }
 
 /// The errno of a call, which has failed if its result is negative.
