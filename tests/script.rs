@@ -9,10 +9,9 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dtcpclient::options::{InputFile, SCRIPT};
+use dtcpclient::options::{InputFile, Options, SCRIPT};
 use dtcpclient::protocol::{Offer, Request, TunnelType};
 use dtcpclient::script::{self, Event, Limits, Parameters, Runner, ScriptError, ScriptMode};
-use dtcpclient::tunnel::{Carrier, Settings};
 use harness::{DEADLINE, Directory, name};
 #[cfg(target_os = "linux")]
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -107,8 +106,9 @@ fn parameters() -> Parameters {
     let tunnel_type = TunnelType::Network;
     let request = Request { tunnel_type, udp: false, local: Ipv4Addr::new(192, 0, 2, 1) };
     let (offer, _) = Offer::read(&words, request).expect("a good offer");
-    let settings = Settings { server: "broker.example".to_owned(), carrier: Carrier::Gif, mtu: 1280 };
-    Parameters::new(&settings, tunnel_type, Ipv4Addr::new(192, 0, 2, 1), &offer, &name("gif0"))
+    let options = Options::read(["dtcpclient", "-u", "me", "broker.example"].map(Into::into))
+        .expect("a good command line");
+    Parameters::new(&options.tunnel, tunnel_type, Ipv4Addr::new(192, 0, 2, 1), &offer, &name("gif0"))
 }
 
 #[test]

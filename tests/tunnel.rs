@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use dtcpclient::options::Options;
 use dtcpclient::protocol::Offer;
 use dtcpclient::tunnel::{Carrier, Error, Settings, Tunnel};
 use ffi::errno::Errno;
@@ -20,8 +21,9 @@ const MANY: u64 = 40;
 
 /// The tunnel of a process. The kernel that it borrows is leaked.
 fn tunnel(kernel: &Rehearsal, carrier: Carrier) -> Tunnel<'static> {
-    let settings = Settings { server: "broker.example".to_owned(), carrier, mtu: 1400 };
-    Tunnel::new(Box::leak(Box::new(kernel.clone())), settings)
+    let options = Options::read(["dtcpclient", "-m", "1400", "broker.example"].map(Into::into))
+        .expect("a good command line");
+    Tunnel::new(Box::leak(Box::new(kernel.clone())), Settings { carrier, ..options.tunnel })
 }
 
 /// The connection's own address.

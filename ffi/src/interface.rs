@@ -13,9 +13,9 @@ use crate::abi::numbers::{
     SIOCSIFPHYADDR,
 };
 use crate::abi::{
-    IfgReq, IfgroupreqGroup, IfgroupreqMembers, Ifname, Ifreq, IfreqAddr, IfreqBuffer, IfreqFlags, IfreqMtu,
-    In6Addrlifetime, In6Aliasreq, In6IfreqAddr, In6Ndireq, InAliasreq, SockaddrIn, SockaddrIn6, fixed,
-    ifname, interface_name,
+    IfgReq, IfgroupreqGroup, IfgroupreqMembers, Ifname, Ifreq, IfreqAddr, IfreqBuffer, IfreqFlags,
+    IfreqNumber, In6Addrlifetime, In6Aliasreq, In6IfreqAddr, In6Ndireq, InAliasreq, SockaddrIn, SockaddrIn6,
+    fixed, ifname, interface_name,
 };
 use crate::errno::Errno;
 use crate::kernel::Ends;
@@ -105,9 +105,9 @@ pub fn member_names(list: &[u8]) -> Vec<InterfaceName> {
 }
 
 /// Sets the MTU, in bytes. EINVAL: out of range.
-pub fn set_mtu(interface: &InterfaceName, mtu: u16) -> Call<IfreqMtu> {
+pub fn set_mtu(interface: &InterfaceName, mtu: u16) -> Call<IfreqNumber> {
     let argument =
-        IfreqMtu { ifr_name: ifname(interface), ifr_mtu: i32::from(mtu), rest: FromZeros::new_zeroed() };
+        IfreqNumber { ifr_name: ifname(interface), number: i32::from(mtu), rest: FromZeros::new_zeroed() };
     Call::new(SIOCSIFMTU, argument)
 }
 

@@ -14,9 +14,10 @@ use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::*;
 use crate::client::watch::KEEPALIVE_INTERVAL;
+use crate::options::Options;
 use crate::protocol::{Announcement, GREETING_TIMEOUT, PING_INTERVAL, Reason, Stage, TunnelType};
 use crate::script::{Limits, ScriptMode};
-use crate::tunnel::{self, Carrier};
+use crate::tunnel;
 use crate::{backoff, lookup};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -24,7 +25,7 @@ const GREETING: &[u8] = b"+OK 0123 hello\r\n";
 const OFFER: &[u8] = b"+OK 127.0.0.1 127.0.0.1\r\n";
 
 fn settings() -> Settings {
-    Settings { server: "127.0.0.1".to_owned(), carrier: Carrier::Gif, mtu: 1280 }
+    Options::read(["dtcpclient", "127.0.0.1"].map(Into::into)).unwrap().tunnel
 }
 
 fn plan(port: u16, reconnect: bool) -> Plan {

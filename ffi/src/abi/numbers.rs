@@ -3,7 +3,7 @@
 use super::facts::{Fact, check};
 use super::ioctl::Ioctl;
 use super::structs::{
-    IfgroupreqGroup, IfgroupreqMembers, Ifreq, IfreqAddr, IfreqBuffer, IfreqFlags, IfreqMtu, In6Aliasreq,
+    IfgroupreqGroup, IfgroupreqMembers, Ifreq, IfreqAddr, IfreqBuffer, IfreqFlags, IfreqNumber, In6Aliasreq,
     In6IfreqAddr, In6Ndireq, InAliasreq,
 };
 
@@ -88,7 +88,7 @@ ioctls! {
     SIOCGIFPSRCADDR: IfreqAddr = 0xc020_6947;
     /// Gets the far end of a gif.
     SIOCGIFPDSTADDR: IfreqAddr = 0xc020_6948;
-    SIOCSIFMTU: IfreqMtu = 0x8020_6934;
+    SIOCSIFMTU: IfreqNumber = 0x8020_6934;
     SIOCGIFFLAGS: IfreqFlags = 0xc020_6911;
     SIOCSIFFLAGS: IfreqFlags = 0x8020_6910;
     SIOCSIFDESCR: IfreqBuffer = 0x8020_6929;

@@ -62,10 +62,10 @@ structs! {
         rest: [u8; IFRU - INT];
     }
 
-    /// An `ifreq` with the interface's MTU, in bytes.
-    IfreqMtu: "struct ifreq", size 32, align 8 | 4 {
+    /// An `ifreq` with a number, such as the MTU in bytes.
+    IfreqNumber: "struct ifreq", size 32, align 8 | 4 {
         ifr_name: Ifname => 0;
-        ifr_mtu: i32 => 16;
+        number: i32 => 16, "ifr_mtu";
         rest: [u8; IFRU - INT];
     }
 
