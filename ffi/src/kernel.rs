@@ -137,15 +137,9 @@ pub trait Netgraph {
 pub trait EchoSocket {
     /// The descriptor, to poll for reading.
     fn as_fd(&self) -> BorrowedFd<'_>;
-    /// Sends a request through an interface: to `peer`, or to all nodes of the link if the peer is not known.
-    /// `packet_size` is that of the IPv6 packet, in bytes.
-    fn send(
-        &mut self,
-        interface: &InterfaceName,
-        peer: Option<Ipv6Addr>,
-        sequence: u16,
-        packet_size: u16,
-    ) -> Result<()>;
+    /// Sends a request through an interface: to `peer`, or to all nodes of the link if the peer is not known. `size` is
+    /// that of the IPv6 packet, in bytes.
+    fn send(&mut self, via: &InterfaceName, peer: Option<Ipv6Addr>, sequence: u16, size: u16) -> Result<()>;
     /// The sequence numbers of the replies since the last call. Never waits.
     fn replies(&mut self) -> Vec<u16>;
 }

@@ -54,6 +54,9 @@ type Sink = Box<dyn FnMut(&[String])>;
 /// The words of a command.
 type Command = Vec<String>;
 
+/// What the kernel's rules permit.
+type Permitted<T> = std::result::Result<T, Errno>;
+
 fn words(words: &[&dyn fmt::Display]) -> Command {
     words.iter().map(ToString::to_string).collect()
 }
@@ -171,7 +174,7 @@ impl State {
     fn look<T>(
         &mut self,
         call: impl fmt::Display,
-        look: impl FnOnce(&mut Self) -> std::result::Result<T, Errno>,
+        look: impl FnOnce(&mut Self) -> Permitted<T>,
     ) -> Result<T> {
         self.calls += 1;
         let failure = self.failure.take_if(|(due, _)| *due == self.calls);
@@ -187,7 +190,7 @@ impl State {
     fn change<T>(
         &mut self,
         call: impl fmt::Display,
-        change: impl FnOnce(&mut Self) -> std::result::Result<(T, Command), Errno>,
+        change: impl FnOnce(&mut Self) -> Permitted<(T, Command)>,
     ) -> Result<T> {
         let (value, command) = self.look(call, |kernel| {
             kernel.require_root()?;
@@ -197,7 +200,7 @@ impl State {
         Ok(value)
     }
 
-    fn require_root(&self) -> std::result::Result<(), Errno> {
+    fn require_root(&self) -> Permitted<()> {
         match self.place {
             Place::Root | Place::VnetJail => Ok(()),
             Place::Nobody | Place::Jail => Err(Errno::EPERM),

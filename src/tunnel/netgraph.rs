@@ -96,11 +96,7 @@ pub(super) fn node_of(
 }
 
 /// Sends a message and decodes its answer.
-fn ask<T>(
-    netgraph: &mut dyn Netgraph,
-    message: &Message,
-    decode: fn(&[u8]) -> Option<T>,
-) -> kernel::Result<T> {
-    let answer = netgraph.send(message)?;
+fn ask<T>(socket: &mut dyn Netgraph, message: &Message, decode: fn(&[u8]) -> Option<T>) -> kernel::Result<T> {
+    let answer = socket.send(message)?;
     decode(&answer).ok_or_else(|| kernel::Error::new(message, Errno::EBADMSG))
 }

@@ -44,17 +44,11 @@ impl EchoSocket for RawEchoSocket {
         self.socket.as_fd()
     }
 
-    fn send(
-        &mut self,
-        interface: &InterfaceName,
-        peer: Option<Ipv6Addr>,
-        sequence: u16,
-        packet_size: u16,
-    ) -> Result<()> {
-        let request = self.mark.request(sequence, packet_size);
-        let index = if_nametoindex(interface.as_str()).map_err(io::Error::from);
+    fn send(&mut self, via: &InterfaceName, peer: Option<Ipv6Addr>, sequence: u16, size: u16) -> Result<()> {
+        let request = self.mark.request(sequence, size);
+        let index = if_nametoindex(via.as_str()).map_err(io::Error::from);
         let sent = index.and_then(|index| self.socket.send_to(&request, echo::address(peer, index)));
-        sent.map(drop).map_err(|cause| Error::new(format_args!("send through {interface}"), cause))
+        sent.map(drop).map_err(|cause| Error::new(format_args!("send through {via}"), cause))
     }
 
     fn replies(&mut self) -> Vec<u16> {

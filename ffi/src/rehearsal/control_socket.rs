@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use zerocopy::IntoBytes;
 
 use super::interfaces::Kind;
-use super::{Command, Interface, Ksocket, Rehearsal, State, words};
+use super::{Command, Interface, Ksocket, Permitted, Rehearsal, State, words};
 use crate::abi::SockaddrIn;
 use crate::errno::Errno;
 use crate::kernel::{Netgraph, Result};
@@ -36,7 +36,7 @@ impl Netgraph for ControlSocket {
 
 /// The arguments of the answer, or the equivalent command; the other is empty.
 type Outcome = (Vec<u8>, Command);
-type Handled = std::result::Result<Outcome, Errno>;
+type Handled = Permitted<Outcome>;
 
 impl State {
     fn handle(&mut self, message: &Message, made: &mut Option<InterfaceName>) -> Handled {
@@ -72,17 +72,22 @@ impl State {
             Message::GetPeerName(node) => {
                 interfaces.ksocket_of(node, hooked)?.remote.map(answer).ok_or(Errno::ENOTCONN)
             }
-            Message::Bind(node, local) => {
-                let (is_foreign, is_taken) = (self.foreign.contains(local.ip()), interfaces.is_taken(*local));
-                interfaces.ksocket_of(node, hooked)?.bind(*local, is_foreign, is_taken)?;
-                Ok(message_to(interfaces.of_node(node, hooked)?, "bind", *local))
-            }
-            Message::Connect(node, remote) => {
-                let port = interfaces.free_port();
-                interfaces.ksocket_of(node, hooked)?.connect(*remote, self.route, port)?;
-                Ok(message_to(interfaces.of_node(node, hooked)?, "connect", *remote))
-            }
+            Message::Bind(node, local) => self.bind(node, hooked, *local),
+            Message::Connect(node, remote) => self.connect(node, hooked, *remote),
         }
+    }
+
+    fn bind(&mut self, node: &IfaceNode, hooked: Option<&InterfaceName>, local: SocketAddrV4) -> Handled {
+        let interfaces = &mut self.interfaces;
+        let (is_foreign, is_taken) = (self.foreign.contains(local.ip()), interfaces.is_taken(local));
+        interfaces.ksocket_of(node, hooked)?.bind(local, is_foreign, is_taken)?;
+        Ok(message_to(interfaces.of_node(node, hooked)?, "bind", local))
+    }
+
+    fn connect(&mut self, node: &IfaceNode, hooked: Option<&InterfaceName>, remote: SocketAddrV4) -> Handled {
+        let port = self.interfaces.free_port();
+        self.interfaces.ksocket_of(node, hooked)?.connect(remote, self.route, port)?;
+        Ok(message_to(self.interfaces.of_node(node, hooked)?, "connect", remote))
     }
 
     fn make_iface(&mut self, made: &mut Option<InterfaceName>) -> Handled {

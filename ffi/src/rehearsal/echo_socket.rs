@@ -30,19 +30,13 @@ impl EchoSocket for LoopedSocket {
         self.ours.as_fd()
     }
 
-    fn send(
-        &mut self,
-        interface: &InterfaceName,
-        peer: Option<Ipv6Addr>,
-        sequence: u16,
-        packet_size: u16,
-    ) -> Result<()> {
+    fn send(&mut self, via: &InterfaceName, peer: Option<Ipv6Addr>, sequence: u16, size: u16) -> Result<()> {
         let mut state = self.kernel.state();
-        let answers = state.change(format_args!("send through {interface}"), |state| {
-            let mtu = state.interfaces.find(interface)?.mtu;
-            let target = peer.map_or_else(|| format!("{ALL_NODES}%{interface}"), |peer| peer.to_string());
-            let answers = state.largest_echo.is_some_and(|largest| packet_size.min(mtu) <= largest);
-            state.interfaces.count(interface, packet_size.max(SMALLEST_PACKET), answers)?;
+        let answers = state.change(format_args!("send through {via}"), |state| {
+            let mtu = state.interfaces.find(via)?.mtu;
+            let target = peer.map_or_else(|| format!("{ALL_NODES}%{via}"), |peer| peer.to_string());
+            let answers = state.largest_echo.is_some_and(|largest| size.min(mtu) <= largest);
+            state.interfaces.count(via, size.max(SMALLEST_PACKET), answers)?;
             Ok((answers, words(&[&"ping", &"-6", &"-c", &1, &target])))
         })?;
         if answers {

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use zerocopy::IntoBytes;
 
+use super::Permitted;
 use super::ksocket::Ksocket;
 use crate::abi::{Nodeinfo, fixed};
 use crate::errno::Errno;
@@ -71,11 +72,9 @@ pub(super) struct Interfaces {
     pub(super) all: Vec<Interface>,
 }
 
-type Result<T> = std::result::Result<T, Errno>;
-
 impl Interfaces {
     /// Creates an interface with the lowest free unit number, and returns its name.
-    pub(super) fn create(&mut self, kind: Kind) -> Result<InterfaceName> {
+    pub(super) fn create(&mut self, kind: Kind) -> Permitted<InterfaceName> {
         let is_taken =
             |name: &InterfaceName| self.all.iter().any(|each| each.first_name == *name || each.name == *name);
         let (word, mtu, _) = kind.rules();
@@ -100,16 +99,16 @@ impl Interfaces {
         Ok(name)
     }
 
-    pub(super) fn find(&self, name: &InterfaceName) -> Result<&Interface> {
+    pub(super) fn find(&self, name: &InterfaceName) -> Permitted<&Interface> {
         self.all.iter().find(|each| each.name == *name).ok_or(Errno::ENXIO)
     }
 
-    pub(super) fn find_mut(&mut self, name: &InterfaceName) -> Result<&mut Interface> {
+    pub(super) fn find_mut(&mut self, name: &InterfaceName) -> Permitted<&mut Interface> {
         self.all.iter_mut().find(|each| each.name == *name).ok_or(Errno::ENXIO)
     }
 
     /// As SIOCIFDESTROY: an ng interface can only be removed with its node.
-    pub(super) fn destroy_gif(&mut self, name: &InterfaceName) -> Result<()> {
+    pub(super) fn destroy_gif(&mut self, name: &InterfaceName) -> Permitted<()> {
         match self.find(name)?.kind {
             Kind::Gif => self.all.retain(|each| each.name != *name),
             Kind::Ng => return Err(Errno::EINVAL),
@@ -122,7 +121,7 @@ impl Interfaces {
         &mut self,
         node: &IfaceNode,
         hooked: Option<&InterfaceName>,
-    ) -> Result<&mut Interface> {
+    ) -> Permitted<&mut Interface> {
         let name = match node {
             IfaceNode::OnHook => hooked,
             IfaceNode::Named(name) => Some(name),
@@ -135,7 +134,7 @@ impl Interfaces {
         &mut self,
         node: &IfaceNode,
         hooked: Option<&InterfaceName>,
-    ) -> Result<&mut Ksocket> {
+    ) -> Permitted<&mut Ksocket> {
         self.of_node(node, hooked)?.ksocket.as_mut().ok_or(Errno::ENOENT)
     }
 
@@ -168,7 +167,11 @@ impl Interfaces {
     }
 
     /// Two gifs cannot have the same pair. A gif may be given its own pair again.
-    pub(super) fn set_outer_addresses(&mut self, name: &InterfaceName, outer: Ends<Ipv4Addr>) -> Result<()> {
+    pub(super) fn set_outer_addresses(
+        &mut self,
+        name: &InterfaceName,
+        outer: Ends<Ipv4Addr>,
+    ) -> Permitted<()> {
         let taken = self.all.iter().any(|each| each.name != *name && each.outer == Some(outer));
         let interface = self.find_mut(name)?;
         match interface.kind {
@@ -180,7 +183,7 @@ impl Interfaces {
     }
 
     /// A packet of this size is sent, and may be answered by one that is as large.
-    pub(super) fn count(&mut self, name: &InterfaceName, size: u16, answered: bool) -> Result<()> {
+    pub(super) fn count(&mut self, name: &InterfaceName, size: u16, answered: bool) -> Permitted<()> {
         let Traffic { received, sent } = &mut self.find_mut(name)?.traffic;
         for Count { packets, bytes } in iter::once(sent).chain(answered.then_some(received)) {
             *packets += 1;
@@ -189,7 +192,7 @@ impl Interfaces {
         Ok(())
     }
 
-    pub(super) fn join(&mut self, name: &InterfaceName, group: &str) -> Result<()> {
+    pub(super) fn join(&mut self, name: &InterfaceName, group: &str) -> Permitted<()> {
         let interface = self.find_mut(name)?;
         group_name(group)?;
         if interface.groups.iter().any(|each| each == group) {
@@ -208,7 +211,7 @@ impl Interfaces {
         members.map(|each| each.name.clone()).collect()
     }
 
-    pub(super) fn set_mtu(&mut self, name: &InterfaceName, mtu: u16) -> Result<()> {
+    pub(super) fn set_mtu(&mut self, name: &InterfaceName, mtu: u16) -> Permitted<()> {
         let interface = self.find_mut(name)?;
         let (_, _, permitted) = interface.kind.rules();
         interface.mtu = permitted.contains(&mtu).then_some(mtu).ok_or(Errno::EINVAL)?;
@@ -216,14 +219,14 @@ impl Interfaces {
     }
 
     /// An address that exists already gets the new peer.
-    pub(super) fn add_address(&mut self, name: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()> {
+    pub(super) fn add_address(&mut self, name: &InterfaceName, inner: Ends<Ipv6Addr>) -> Permitted<()> {
         let interface = self.find_mut(name)?;
         interface.addresses.retain(|each| each.local != inner.local);
         interface.addresses.push(inner);
         Ok(())
     }
 
-    pub(super) fn remove_address(&mut self, name: &InterfaceName, local: Ipv6Addr) -> Result<()> {
+    pub(super) fn remove_address(&mut self, name: &InterfaceName, local: Ipv6Addr) -> Permitted<()> {
         let addresses = &mut self.find_mut(name)?.addresses;
         let there = addresses.iter().position(|each| each.local == local).ok_or(Errno::EADDRNOTAVAIL)?;
         addresses.remove(there);

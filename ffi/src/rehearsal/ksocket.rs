@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use super::Permitted;
 use crate::errno::Errno;
 
 /// A UDP ksocket node on the `inet6` hook of an iface node.
@@ -16,12 +17,7 @@ pub struct Ksocket {
 impl Ksocket {
     /// A ksocket can be bound only once. `is_foreign`: this host does not have the address. `is_taken`: another ksocket
     /// has the address and port.
-    pub(super) fn bind(
-        &mut self,
-        local: SocketAddrV4,
-        is_foreign: bool,
-        is_taken: bool,
-    ) -> Result<(), Errno> {
+    pub(super) fn bind(&mut self, local: SocketAddrV4, is_foreign: bool, is_taken: bool) -> Permitted<()> {
         match self.local {
             Some(_) => return Err(Errno::EINVAL),
             None if is_foreign => return Err(Errno::EADDRNOTAVAIL),
@@ -38,7 +34,7 @@ impl Ksocket {
         remote: SocketAddrV4,
         source: Option<Ipv4Addr>,
         port: u16,
-    ) -> Result<(), Errno> {
+    ) -> Permitted<()> {
         if let (Some(local), Some(_)) = (&mut self.local, self.remote.take()) {
             local.set_ip(Ipv4Addr::UNSPECIFIED);
         }
