@@ -50,15 +50,6 @@ fn a_udp_tunnel_goes_to_the_port_that_the_server_names() {
 }
 
 #[test]
-fn behind_a_nat_a_udp_tunnel_is_kept_open_from_this_side() {
-    let directory = Directory::default();
-    let broker = Broker::start(&directory, &["--me", "203.0.113.7"]);
-    let client = directory.rehearse(broker.port, &["-U", "-n"]);
-    client.wait_for("ping -6 -c 1 ff02::1%ng0");
-    client.stop(Signal::SIGTERM);
-}
-
-#[test]
 fn sigusr1_logs_the_state_and_d_the_protocol_but_nothing_a_secret() {
     let (_directory, broker, client) = up(&["-d", "-t", "host"]);
     client.wait_for("debug: server: +OK hi");
@@ -135,12 +126,17 @@ fn a_first_login_that_the_server_refuses_is_final_unless_it_is_for_want_of_a_tun
 }
 
 #[test]
-fn behind_a_nat_n_makes_a_gif_whose_source_is_this_hosts_own_address() {
+fn behind_a_nat_n_makes_a_gif_from_this_hosts_own_address_and_u_keeps_the_nat_open() {
     let directory = Directory::default();
     let broker = Broker::start(&directory, &["--me", "203.0.113.7"]);
-    let client = directory.rehearse(broker.port, &["-n"]);
-    client.wait_for("ifconfig gif0 tunnel 127.0.0.1 127.0.0.1");
-    client.stop(Signal::SIGTERM);
+    for (options, command) in [
+        (&["-n"][..], "ifconfig gif0 tunnel 127.0.0.1 127.0.0.1"),
+        (&["-U", "-n"], "ping -6 -c 1 ff02::1%ng0"),
+    ] {
+        let client = directory.rehearse(broker.port, options);
+        client.wait_for(command);
+        client.stop(Signal::SIGTERM);
+    }
 }
 
 #[test]
