@@ -183,7 +183,7 @@ fn a_session_that_is_left_sends_and_expects_nothing() {
     for when in [NOW, SECOND, HOUR] {
         let mut world = World::after(when, login(), Server::default());
         let seen = world.seen().len();
-        world.session.leave();
+        world.leave();
         world.run_for(HOUR);
         assert_eq!((world.seen().len(), world.session.timer()), (seen, None), "{when:?}");
     }
@@ -224,18 +224,21 @@ proptest! {
     fn no_bytes_make_the_session_panic_or_go_on_after_its_end(
         chunks in prop::collection::vec(any::<Vec<u8>>(), 0..8),
         stage in 0..3usize,
+        kernel_refuses: bool,
+        late in 0..100u64,
     ) {
         let mut world = World::mute(login());
+        world.kernel_refuses = kernel_refuses;
         world.run_for(SECOND);
         let lines = ["+OK 0123 hi\r\n", "+OK 192.0.2.1 192.0.2.2\r\n"];
         for line in lines.iter().take(stage) {
             world.hear(line.as_bytes());
         }
         for chunk in chunks {
-            world.hear(&chunk);
+            world.hear_late(Duration::from_secs(late), &chunk);
             world.run_for(SECOND);
         }
         world.run_for(HOUR);
-        prop_assert!(world.ended().is_some(), "nobody answers its pings");
+        prop_assert!(world.is_over(), "nobody answers its pings");
     }
 }

@@ -60,6 +60,10 @@ pub(crate) struct World {
     wire: VecDeque<(Instant, &'static str)>,
     /// The session's actions, except for what it received.
     seen: Vec<(Duration, Action)>,
+    /// Whether the kernel refuses the tunnel.
+    pub kernel_refuses: bool,
+    /// Whether the caller has left the session.
+    left: bool,
 }
 
 impl World {
@@ -67,7 +71,16 @@ impl World {
     pub(crate) fn after(time: Duration, login: Login, server: Server) -> Self {
         let start = Instant::now();
         let session = Session::new(Rc::new(login), Ipv4Addr::new(192, 0, 2, 1), start);
-        let mut world = Self { session, start, now: start, wire: VecDeque::new(), seen: Vec::new(), server };
+        let mut world = Self {
+            session,
+            start,
+            now: start,
+            wire: VecDeque::new(),
+            seen: Vec::new(),
+            kernel_refuses: false,
+            left: false,
+            server,
+        };
         world.answer(world.server.greeting, start);
         world.run_for(time);
         world
@@ -90,9 +103,7 @@ impl World {
             if let Some((_, line)) = self.wire.pop_front_if(|(at, _)| *at == next) {
                 self.hear(format!("{line}\r\n").as_bytes());
             } else {
-                let actions = self.session.handle_timer(next);
-                assert!(!actions.is_empty(), "a timer for nothing");
-                self.carry_out(actions);
+                self.handle_timer();
             }
         }
         self.now = end;
@@ -102,6 +113,21 @@ impl World {
     pub(crate) fn hear(&mut self, bytes: &[u8]) {
         let actions = self.session.handle_bytes(bytes, self.now);
         self.carry_out(actions);
+    }
+
+    /// Bytes that come while the client is stopped, and are read before its timers are looked at.
+    pub(crate) fn hear_late(&mut self, time: Duration, bytes: &[u8]) {
+        self.now += time;
+        self.hear(bytes);
+        if self.session.timer().is_some_and(|at| at <= self.now) {
+            self.handle_timer();
+        }
+    }
+
+    /// The caller leaves.
+    pub(crate) fn leave(&mut self) {
+        self.session.leave();
+        self.left = true;
     }
 
     pub(crate) fn ping_early(&mut self) {
@@ -119,6 +145,11 @@ impl World {
     /// How many times a tunnel was made or changed.
     pub(crate) fn tunnels(&self) -> usize {
         self.times_of(|action| matches!(action, Action::MakeTunnel(_))).len()
+    }
+
+    /// Whether one side has left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.left || self.ended().is_some()
     }
 
     /// When the session ended, and why.
@@ -140,15 +171,22 @@ impl World {
         }
     }
 
+    fn handle_timer(&mut self) {
+        let actions = self.session.handle_timer(self.now);
+        assert!(!actions.is_empty(), "a timer for nothing");
+        self.carry_out(actions);
+    }
+
     fn carry_out(&mut self, actions: Vec<Action>) {
         for action in actions {
             if matches!(action, Action::Received(_)) {
                 continue;
             }
-            assert!(self.ended().is_none(), "after the end: {action:?}");
+            assert!(self.may_come(&action), "{action:?} after {:?}", self.seen);
             self.seen.push((self.now - self.start, action.clone()));
             match action {
                 Action::Send(line) => self.answer(self.server.answer(&line), self.now + self.server.latency),
+                Action::MakeTunnel(_) if self.kernel_refuses => self.leave(),
                 Action::MakeTunnel(_) => {
                     let actions = self.session.tunnel_made(self.now);
                     self.carry_out(actions);
@@ -156,5 +194,27 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// The rules of a session: what may come at each stage.
+    fn may_come(&self, action: &Action) -> bool {
+        use Reason::{
+            BadLine, BadReply, NoChallenge, NoGreeting, NoOffer, NoPong, ServerError, TooManyLines,
+        };
+        let stage = self.times_of(|action| matches!(action, Action::Send(_) | Action::MakeTunnel(_))).len();
+        let of_this_stage = match stage {
+            0 => matches!(
+                action,
+                Action::Send(ClientLine::Tunnel { .. })
+                    | Action::Close(NoGreeting | NoChallenge | ServerError(_))
+            ),
+            1 => matches!(
+                action,
+                Action::Ignored(_) | Action::MakeTunnel(_) | Action::Leave(_) | Action::Close(NoOffer)
+            ),
+            _ => matches!(action, Action::Send(ClientLine::Ping) | Action::Close(NoPong | ServerError(_))),
+        };
+        let of_any_stage = matches!(action, Action::Close(BadLine(_) | BadReply(_) | TooManyLines));
+        !self.is_over() && (of_this_stage || of_any_stage)
     }
 }
