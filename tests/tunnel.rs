@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use dtcpclient::options::Options;
 use dtcpclient::protocol::Offer;
@@ -386,6 +387,19 @@ fn an_interface_that_was_renamed_is_found_and_removed() {
         assert!(kernel.meddle(&name("wan6"), |interface| interface.name = name("wan 7")));
         drop(tunnel);
         assert!(is_empty(&kernel));
+    }
+}
+
+#[test]
+fn a_renamed_interface_is_not_lost_if_the_kernel_fails_once_to_answer() {
+    // Its description, the members of the group, and the member's description.
+    for n in 1..=3 {
+        let (kernel, mut tunnel) = up(GIF, &bare());
+        assert!(kernel.meddle(&name("gif0"), |interface| interface.name = name("wan6")));
+        kernel.fail_call(n, Errno::ENOBUFS);
+        assert!(tunnel.look(Instant::now()), "{n}");
+        drop(tunnel);
+        assert!(is_empty(&kernel), "{n}");
     }
 }
 

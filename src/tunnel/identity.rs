@@ -60,10 +60,21 @@ pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &st
     };
     let Ok(members) = kernel.group_members(GROUP) else { return Some(was.clone()) };
     // An administrator has changed its description; another dtcpclient's interface would name that process.
-    if members.contains(was) && described.is_some_and(|description| Owner::read(&description).is_none()) {
+    if members.contains(was)
+        && described.as_ref().is_some_and(|description| Owner::read(description).is_none())
+    {
         return Some(was.clone());
     }
-    members.into_iter().find(|member| kernel.description(member).is_ok_and(|description| description == ours))
+    let mut all_answered = true;
+    for member in members {
+        match kernel.description(&member) {
+            Ok(description) if description == ours => return Some(member),
+            Err(cause) if cause.errno != Errno::ENXIO => all_answered = false,
+            _ => {}
+        }
+    }
+    // If another interface has the old name, it must not be taken for ours.
+    (!all_answered && described.is_none()).then(|| was.clone())
 }
 
 #[cfg(test)]
