@@ -130,6 +130,11 @@ impl Rehearsal {
         self.state().foreign.insert(address);
     }
 
+    /// Adds an IPv4 address that was removed.
+    pub fn gain_address(&self, address: Ipv4Addr) {
+        self.state().foreign.remove(&address);
+    }
+
     /// Sets the source address of the IPv4 default route, which is 192.0.2.1 at first. Without a route, connecting
     /// fails with ENETUNREACH.
     pub fn set_route(&self, source: Option<Ipv4Addr>) {

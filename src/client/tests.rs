@@ -42,7 +42,7 @@ fn plan(port: u16, reconnect: bool) -> Plan {
 /// A client without a script. The values that it borrows are leaked.
 fn client(plan: Plan, kernel: Rehearsal, routes: Option<RouteSocket>) -> Client<'static> {
     let signals = Box::leak(Box::new(Signals::watch().expect("signals")));
-    let tunnel = Tunnel::new(Box::leak(Box::new(kernel)), settings());
+    let tunnel = Tunnel::new(Box::leak(Box::new(kernel)), plan.tunnel.clone());
     Client::new(plan, tunnel, Runner::new(None, ScriptMode::Run, Limits::default()), signals, routes)
 }
 
@@ -709,3 +709,5 @@ fn after_a_tunnel_was_up_for_a_minute_the_next_wait_is_short() {
 fn gif0() -> InterfaceName {
     InterfaceName::new("gif0").expect("a good name")
 }
+
+mod soak;
