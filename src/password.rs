@@ -1,5 +1,7 @@
 //! The password: from the auth file, or from the terminal.
 
+mod auth_file;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -15,14 +17,13 @@ use crate::ownership::{self, Unsafe};
 use crate::prompt::{self, Answer};
 use crate::report::chain;
 use crate::signals::Signals;
+use auth_file::{BadLine, Entry};
 
 /// A password, wiped from memory when it is dropped.
 pub(crate) type Password = Zeroizing<Vec<u8>>;
 
 /// The largest auth file that is read, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
-/// Some editors write it before the first line.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Why there is no password.
 #[derive(Debug, thiserror::Error)]
@@ -110,39 +111,20 @@ fn check(file: &File, path: &Path) -> Result<usize, PasswordError> {
     }
 }
 
-/// Returns the first entry that matches. All lines are read, so that a malformed one is always reported.
 fn find_entry(
     content: &[u8],
     path: &Path,
     server: &str,
     user: &str,
 ) -> Result<Option<Password>, PasswordError> {
-    let mut found = None;
-    let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
-    for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.starts_with(b"#") || line.trim_ascii().is_empty() {
-            continue;
+    let bad_line = |BadLine(line)| PasswordError::BadLine { path: path.to_owned(), line };
+    let found = auth_file::find_entry(content, server, user).map_err(bad_line)?;
+    Ok(found.map(|Entry { line, password }| {
+        if password.ends_with(b" ") || password.ends_with(b"\t") {
+            warn!("{}, line {line}: the blank at the end is part of the password", path.display());
         }
-        let Some([entry_server, entry_user, password]) = entry(line) else {
-            return Err(PasswordError::BadLine { path: path.to_owned(), line: index + 1 });
-        };
-        let matches = entry_server.eq_ignore_ascii_case(server.as_bytes()) && entry_user == user.as_bytes();
-        if found.is_none() && matches {
-            if password.ends_with(b" ") || password.ends_with(b"\t") {
-                warn!("{}, line {}: the blank at the end is part of the password", path.display(), index + 1);
-            }
-            found = Some(Zeroizing::new(password.to_vec()));
-        }
-    }
-    Ok(found)
-}
-
-/// Server, user and password, separated by colons. The password may contain colons, and blanks at both ends.
-fn entry(line: &[u8]) -> Option<[&[u8]; 3]> {
-    let mut fields = line.splitn(3, |&byte| byte == b':');
-    let entry = [fields.next()?.trim_ascii(), fields.next()?.trim_ascii(), fields.next()?];
-    entry.iter().all(|field| !field.is_empty()).then_some(entry)
+        Zeroizing::new(password.to_vec())
+    }))
 }
 
 fn ask(auth_file: &Path, server: &str, user: &str, signals: &mut Signals) -> Result<Password, PasswordError> {
