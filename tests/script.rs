@@ -174,9 +174,12 @@ fn down_waits_for_an_unfinished_up_and_an_up_that_never_started_needs_no_down() 
 fn a_script_that_hangs_is_terminated_with_what_it_started_and_killed_if_it_ignores_sigterm() {
     let child = r#"sleep 1000 & echo $! >"$directory/child"; echo $$ >"$directory/pid"; wait"#;
     let stubborn = r#"trap '' TERM; echo $$ >"$directory/pid"; while :; do sleep 0.05; done"#;
-    for (body, grace, reason) in
-        [(child, 60_000, "the script takes too long"), (stubborn, 200, "did not exit on SIGTERM")]
-    {
+    let stopped = r#"echo $$ >"$directory/pid"; kill -STOP $$"#;
+    for (body, grace, reason) in [
+        (child, 60_000, "the script takes too long"),
+        (stubborn, 200, "did not exit on SIGTERM"),
+        (stopped, 200, "did not exit on SIGTERM"),
+    ] {
         let limits = Limits { run: Duration::from_millis(300), grace: Duration::from_millis(grace) };
         let mut script = Script::with_limits(body, limits);
         script.run([Event::Up]);
@@ -232,7 +235,6 @@ fn a_script_that_misbehaves_is_survived_and_logged() {
     // Each body, and what it leaves in the log.
     for (fault, body, line) in [
         ("is killed", "kill -KILL $$", "the script failed: signal: 9 (SIGKILL) (up)"),
-        ("stops itself", "kill -STOP $$", "did not exit on SIGTERM"),
         ("writes a line without end", "head -c 9999 /dev/zero | tr '\\0' x; exit 4", "exit status: 4 (up)"),
         ("writes much", "yes | head -n 50000; exit 5", "exit status: 5 (up)"),
         ("writes what is not text", "printf '\\377\\000\\n'; exit 6", "script: \u{fffd}?"),
@@ -240,13 +242,10 @@ fn a_script_that_misbehaves_is_survived_and_logged() {
         ("closes its output", "exec >&- 2>&-; sleep 0.2; exit 8", "exit status: 8 (up)"),
         ("ignores SIGHUP", "trap '' HUP; kill -HUP $$; exit 9", "exit status: 9 (up)"),
     ] {
-        let limits = Limits { run: Duration::from_secs(2), grace: Duration::from_millis(200) };
-        let mut script = Script::with_limits(body, limits);
-        let start = Instant::now();
+        let mut script = Script::new(body);
         script.run([Event::Up]);
         script.wait();
         assert!(logged(line), "a script that {fault}");
-        assert!(start.elapsed() < DEADLINE, "a script that {fault}");
     }
 }
 

@@ -1,13 +1,14 @@
 //! Faults at the start and on the wire: the program ends with a clear message and a status that has a meaning.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 use harness::{Broker, Directory, Process, wait_until};
 use nix::sys::signal::{Signal, kill};
@@ -28,6 +29,21 @@ fn server_that_says(bytes: impl AsRef<[u8]> + Send + 'static) -> u16 {
         for mut stream in listener.incoming().flatten() {
             let _ = stream.write_all(bytes.as_ref());
             let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    port
+}
+
+/// A server that begins with these bytes, and closes a while after `quit`, as one does that removes its end first.
+fn server_that_closes(bytes: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(bytes);
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            lines.take_while(|line| line != "quit").for_each(drop);
+            thread::sleep(Duration::from_millis(300));
         }
     });
     port
@@ -189,9 +205,8 @@ fn each_signal_at_each_stage_of_the_program() {
     ];
     thread::scope(|scope| {
         for stage in stages {
-            for signal in [SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGCHLD] {
-                scope.spawn(move || signal_at(stage, signal));
-            }
+            let signals = [SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGCHLD];
+            scope.spawn(move || signals.map(|signal| signal_at(stage, signal)));
         }
     });
 }
@@ -199,7 +214,7 @@ fn each_signal_at_each_stage_of_the_program() {
 fn signal_at((stage, server, line): (&str, Option<&'static [u8]>, &str), signal: Signal) {
     let directory = Directory::default();
     // Without a server: the port of a service (tcpmux) that does not exist any more.
-    let client = directory.rehearse(server.map_or(1, server_that_says), &["-l", "-d"]);
+    let client = directory.rehearse(server.map_or(1, server_that_closes), &["-l", "-d"]);
     client.wait_for(line);
     if stage == "leaving" {
         client.signal(Signal::SIGHUP);

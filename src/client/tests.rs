@@ -420,7 +420,8 @@ fn a_sighup_begins_a_look_up_again_but_few_hang_at_a_time() {
 #[test]
 fn a_name_service_that_fails_at_boot_is_asked_again_and_then_for_each_attempt() {
     static LOOKUPS: AtomicU8 = AtomicU8::new(0);
-    let (mut client, mut now) = (client(plan(1, true), kernel(), None), Instant::now());
+    let (_listener, port) = listen();
+    let (mut client, mut now) = (client(plan(port, true), kernel(), None), Instant::now());
     client.resolver = Resolver::new(|_| match LOOKUPS.fetch_add(1, Ordering::SeqCst) {
         0 => Err(ErrorKind::HostUnreachable.into()),
         _ => Ok(vec![HERE]),
