@@ -7,9 +7,11 @@ use std::env;
 use std::net::Shutdown;
 
 use ffi::netgraph::{IfaceNode, Message};
+
 use ffi::rehearsal::{Interface, Kind};
 
 use super::*;
+use crate::tunnel::Carrier;
 
 /// How many logins succeed, unless more are wanted: half of them with each carrier.
 const LOGINS: u64 = 2000;
