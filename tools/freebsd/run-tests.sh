@@ -5,6 +5,8 @@ set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 export DTCPCLIENT="$here/dtcpclient" DTCPCLIENT_BROKER="$here/broker"
+# Most of the slow tests only wait.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}"
 failed=
 for test in "$here"/tests/*; do
     echo "$test"
