@@ -14,7 +14,7 @@ use super::*;
 use crate::tunnel::Carrier;
 
 /// How many logins succeed, unless more are wanted: half of them with each carrier.
-const LOGINS: u64 = 2000;
+const LOGINS: u64 = 1000;
 
 /// What the client makes of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
