@@ -139,25 +139,27 @@ fn behind_a_nat_n_makes_a_gif_from_this_hosts_own_address_and_u_keeps_the_nat_op
     }
 }
 
+/// `DTCPCLIENT_SOAK_LOGINS` is the number of logins, if not a thousand.
 #[test]
 fn a_sighup_logs_in_again_on_the_same_interface_and_a_thousand_leave_nothing_behind() {
+    let wanted = std::env::var("DTCPCLIENT_SOAK_LOGINS").map_or(1000, |text| text.parse().expect("a number"));
     let (_directory, broker, client) = up(&[]);
-    let mut early = 0;
-    for logins in 1..=1000 {
+    let mut early = (Vec::new(), 0);
+    for logins in 1..=wanted {
         broker.process.wait_for_count("ping me", logins);
-        if logins == 10 {
-            early = resident_kilobytes(client.id());
+        if logins == 50 {
+            early = (open(client.id()), resident_kilobytes(client.id()));
         }
         client.signal(Signal::SIGHUP);
     }
-    broker.process.wait_for_count("ping me", 1001);
-    let late = resident_kilobytes(client.id());
-    assert!(late <= early + 1024, "resident memory grew from {early} to {late} kB");
-    let descriptors = descriptors(client.id());
-    assert!(descriptors < 25, "{descriptors} descriptors are open");
+    broker.process.wait_for_count("ping me", wanted + 1);
+    let late = (open(client.id()), resident_kilobytes(client.id()));
+    println!("descriptors, threads and children, and kB: from {early:?} to {late:?}");
+    assert_eq!(early.0, late.0, "descriptors, threads and children");
+    assert!(late.1 <= early.1 + 256, "resident memory grew from {} to {} kB", early.1, late.1);
     let output = client.stop(Signal::SIGTERM);
     let count = |text| output.matches(text).count();
-    assert_eq!((count("SIGHUP: logging in again"), count("ifconfig gif0 tunnel ")), (1000, 1001));
+    assert_eq!((count("SIGHUP: logging in again"), count("ifconfig gif0 tunnel ")), (wanted, wanted + 1));
     assert_eq!((count(" create"), count(" destroy")), (1, 1));
 }
 
@@ -204,7 +206,11 @@ fn the_password_is_kept_out_of_core_dumps_and_from_debuggers() {
     assert_eq!(std::fs::metadata(format!("{process}/mem")).expect("it runs").uid(), 0);
 }
 
-/// How many files a process has open; none if that cannot be seen.
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+/// How many descriptors, threads and children a process has; nothing if that cannot be seen.
+fn open(pid: u32) -> Vec<usize> {
+    let process = format!("/proc/{pid}");
+    let list = |what| std::fs::read_dir(format!("{process}/{what}")).map(Iterator::count).ok();
+    let children = std::fs::read_to_string(format!("{process}/task/{pid}/children")).ok();
+    let children = children.map(|pids| pids.split_whitespace().count());
+    [list("fd"), list("task"), children].into_iter().flatten().collect()
 }
