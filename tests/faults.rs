@@ -1,10 +1,11 @@
-//! The table of faults names tests that exist.
+//! The table of faults and the threat model name tests that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 const TABLE: &str = include_str!("../docs/faults.md");
+const THREAT_MODEL: &str = include_str!("../docs/threat-model.md");
 
 /// The cells of each row, without the heads of the tables.
 fn rows() -> Vec<Vec<&'static str>> {
@@ -44,6 +45,15 @@ fn each_row_is_complete_and_names_a_test_that_exists() {
         assert!(row.len() == 4 && row.iter().all(|cell| !cell.is_empty()), "{row:?}");
         row[3].trim_matches('`').split("`, `").for_each(assert_exists);
     }
+}
+
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    if !Path::new(env!("CARGO_MANIFEST_DIR")).exists() {
+        return eprintln!("skipped: the sources are not on this machine");
+    }
+    let quoted = THREAT_MODEL.split('`').skip(1).step_by(2);
+    quoted.filter(|quoted| quoted.contains("::")).for_each(assert_exists);
 }
 
 #[test]
