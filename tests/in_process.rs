@@ -115,7 +115,7 @@ fn while_a_script_hangs_the_client_still_hears_the_server() {
 
 #[test]
 fn a_script_that_floods_the_log_keeps_the_client_from_nothing() {
-    let (exit, _) = run(r#"[ "$1" = down ] || exec yes"#, |broker, _| {
+    let (exit, _) = run(r#"[ "$1" = down ] || while :; do echo flood; done"#, |broker, _| {
         broker.wait_for("ping me");
         signal(Signal::SIGHUP);
         broker.wait_for_count("ping me", 2);
