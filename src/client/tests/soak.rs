@@ -7,8 +7,8 @@ use std::env;
 use std::net::Shutdown;
 
 use ffi::netgraph::{IfaceNode, Message};
-
 use ffi::rehearsal::{Interface, Kind};
+use harness::wait_until;
 
 use super::*;
 use crate::tunnel::Carrier;
@@ -144,16 +144,20 @@ impl Soak {
         (self.client.resolver, self.client.plan.port) = (Resolver::default(), port);
         let (phase, verdict) =
             if let Phase::Session(_) = phase { self.serve(phase) } else { (phase, Verdict::Passing) };
-        // No other call fails, and no connection that the client closed at once is left.
+        // No other call fails.
         self.kernel.fail_call(u32::MAX.into(), Errno::ENOBUFS);
-        let _ = self.listener.accept();
         self.check(&phase, verdict);
         phase
     }
 
     /// A connection, to its end.
     fn serve(&mut self, mut phase: Phase) -> (Phase, Verdict) {
-        let mut server = self.listener.accept().unwrap().0;
+        // Behind those that the client closed at once, and perhaps later than at the client's end.
+        let mut server = wait_until("a connection", || {
+            let server = self.listener.accept().ok()?.0;
+            server.set_nonblocking(true).unwrap();
+            server.peek(&mut [0]).is_err().then_some(server)
+        });
         server.set_nonblocking(false).unwrap();
         let (words, mut verdict) = fastrand::choice(REFUSALS).unwrap();
         if self.client.logins == 0 || fastrand::u8(..4) > 0 {
