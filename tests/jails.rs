@@ -95,7 +95,7 @@ fn packets_that_are_dropped_on_the_way_are_warned_of_after_a_minute_until_they_p
         let client = jails.start_client(&["-t", "host"]);
         let warning =
             client.line_with(&format!("no IPv6 packet has come through {}", jails.carrier.interface()));
-        assert!(start.elapsed() >= Duration::from_secs(60));
+        assert!(start.elapsed() >= Duration::from_mins(1));
         let obstacle = match jails.carrier {
             Carrier::Gif => format!("IP protocol 41 between {CLIENT} and {SERVER}; behind a NAT try -U"),
             Carrier::Udp => format!("UDP between {CLIENT} port 4028 and {SERVER} port 4028"),
@@ -200,33 +200,25 @@ fn a_flood_of_routing_messages_costs_little_and_delays_neither_timers_nor_signal
     play(&[Carrier::Gif], |jails| {
         let before = jails.traces();
         let client = jails.log_in();
-        let flood = |rounds: u32| {
-            let eight = format!(
-                "sh -c 'for n in 1 2 3 4 5 6 7 8; do
-                     for i in $(jot {rounds}); do
-                         route -qn add 198.51.100.$n {SERVER}
-                         route -qn delete 198.51.100.$n
-                     done >/dev/null &
-                 done; echo flooding; wait'"
-            );
-            let processes = jails.client.start(&eight);
-            processes.wait_for("flooding");
-            processes
-        };
+        let flood = jails.client.start(&format!(
+            "sh -c 'for n in 1 2 3 4 5 6 7 8; do
+                 while :; do
+                     route -qn add 198.51.100.$n {SERVER} >/dev/null
+                     route -qn delete 198.51.100.$n >/dev/null
+                     echo again
+                 done &
+             done
+             wait'"
+        ));
         let (start, used) = (Instant::now(), processor_time(&jails, client.id()));
-        let mut processes = flood(10);
         assert_looks_and_stays(&jails, &client);
         client.signal(Signal::SIGINFO);
         client.wait_for("up since");
-        processes.wait();
-        let used = processor_time(&jails, client.id()) - used;
+        flood.wait_for_count("again", 100);
+        let used = processor_time(&jails, client.id()).saturating_sub(used);
         println!("a flood of {:?} cost {used:?}", start.elapsed());
         assert!(used < start.elapsed() / 20, "{used:?} of {:?}", start.elapsed());
-        let processes = flood(100_000);
-        client.stop(Signal::SIGTERM);
-        drop(processes);
-        jails.client.run("pkill route || :; pkill sh || :");
-        wait_until("everything to be as before", || (jails.traces() == before).then_some(()));
+        jails.end(client, &before);
     });
 }
 
@@ -329,18 +321,21 @@ fn what_a_killed_client_left_is_removed_even_if_its_number_is_used_again() {
     });
 }
 
+/// The complaint of a client whose outer addresses, or whose port, are taken.
+fn taken(carrier: Carrier) -> &'static str {
+    match carrier {
+        Carrier::Gif => "gif0 has the outer addresses 192.0.2.2 to 192.0.2.1 already",
+        Carrier::Udp => "UDP port 4028 is in use on 192.0.2.2",
+    }
+}
+
 #[test]
 fn what_a_client_has_that_lives_is_left_alone_by_the_next_one() {
     play(BOTH, |jails| {
         let living = jails.log_in();
         living.signal(Signal::SIGSTOP);
         let next = jails.start_client(&["-t", "host"]);
-        next.wait_for(match jails.carrier {
-            Carrier::Gif => "another gif has the outer addresses 192.0.2.2 to 192.0.2.1, wanted for gif1",
-            // From the same port to another of the server.
-            Carrier::Udp => "made ng1",
-        });
-        drop(next);
+        next.ends(71, taken(jails.carrier));
         living.signal(Signal::SIGCONT);
         jails.server.ping(CLIENT_INNER);
     });
@@ -349,23 +344,17 @@ fn what_a_client_has_that_lives_is_left_alone_by_the_next_one() {
 #[test]
 fn outer_addresses_or_a_port_that_others_have_are_named_and_nothing_is_left() {
     play(BOTH, |jails| {
-        let (command, complaint) = match jails.carrier {
-            Carrier::Gif => (
-                format!("ifconfig gif0 create; ifconfig gif0 tunnel {CLIENT} {SERVER}"),
-                "another gif has the outer addresses 192.0.2.2 to 192.0.2.1, wanted for gif1",
-            ),
-            Carrier::Udp => (
-                format!(
-                    "ngctl mkpeer iface x inet6; ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp
-                     ngctl msg ng0:inet6 bind inet/{CLIENT}:4028
-                     ngctl msg ng0:inet6 connect inet/{SERVER}:4028"
-                ),
-                "UDP port 4028 is in use on 192.0.2.2",
+        let command = match jails.carrier {
+            Carrier::Gif => format!("ifconfig gif0 create; ifconfig gif0 tunnel {CLIENT} {SERVER}"),
+            Carrier::Udp => format!(
+                "ngctl mkpeer iface x inet6; ngctl mkpeer ng0: ksocket inet6 inet/dgram/udp
+                 ngctl msg ng0:inet6 bind inet/{CLIENT}:4028
+                 ngctl msg ng0:inet6 connect inet/{SERVER}:4028"
             ),
         };
         jails.client.run(&command);
         let before = jails.traces();
-        jails.start_client(&["-t", "host"]).ends(71, complaint);
+        jails.start_client(&["-t", "host"]).ends(71, taken(jails.carrier));
         wait_until("everything to be as before", || (jails.traces() == before).then_some(()));
     });
 }
@@ -413,16 +402,6 @@ fn a_tunnel_without_inner_addresses_has_link_local_ones_even_if_the_system_gives
         jails.client.run("sysctl net.inet6.ip6.auto_linklocal=0");
         let client = jails.start_client(&["-t", "tunnelonly"]);
         client.wait_for("IPv6 flows");
-    });
-}
-
-#[test]
-fn without_raw_sockets_there_is_a_tunnel_but_no_word_on_whether_ipv6_flows() {
-    play(BOTH, |jails| {
-        jails.client.forbid_raw_sockets();
-        let client = jails.start_client(&["-d", "-t", "host"]);
-        client.wait_for("cannot send an echo request");
-        jails.server.ping(CLIENT_INNER);
     });
 }
 
@@ -477,7 +456,7 @@ fn soak(jails: &Jails, logins: usize) {
             resident = resident_kib(jails, pid);
         }
         client.signal(Signal::SIGHUP);
-        client.wait_for_count("IPv6 flows", login + 1);
+        client.wait_for_count("updated ", login);
     }
     let (took, interface) = (start.elapsed(), jails.carrier.interface());
     let growth = resident_kib(jails, pid).saturating_sub(resident);

@@ -4,6 +4,8 @@
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::sys::signal::Signal;
+
 use crate::{Directory, Process, USER, broker, client, wait_until};
 
 /// The client's outer address.
@@ -113,11 +115,6 @@ impl Host {
         let ping = format!("ping -6 -n -c 1 -t 2 {address}");
         wait_until(&ping, || self.try_to_run(&ping).ok());
     }
-
-    /// Forbids raw sockets, which a jail has only if they are allowed.
-    pub fn forbid_raw_sockets(&self) {
-        shell(&format!("jail -m name={} allow.noraw_sockets", self.jail)).expect("a jail's parameter");
-    }
 }
 
 impl Drop for Host {
@@ -226,9 +223,9 @@ impl Jails {
     }
 
     /// Ends a client, and waits until all that it has made is gone.
-    pub fn end(&self, client: Process, before: &str) -> String {
-        let output = client.stop(nix::sys::signal::Signal::SIGTERM);
+    pub fn end(&self, client: Process, before: &str) {
+        client.signal(Signal::SIGTERM);
+        client.ends(0, "shutting down on SIGTERM");
         wait_until("everything to be as before", || (self.traces() == before).then_some(()));
-        output
     }
 }
