@@ -205,6 +205,8 @@ impl<'k> Tunnel<'k> {
     /// the outer addresses, if the far end is the server itself. If the kernel cannot be asked, the tunnel's creation
     /// will report why.
     pub fn check_free(&mut self, local: Ipv4Addr, server: Ipv4Addr) -> Result<(), Error> {
+        // Under its new name, an interface that others renamed would seem to be theirs.
+        self.find_again();
         let ours = self.interface().cloned();
         match self.settings.carrier {
             Carrier::Gif => {

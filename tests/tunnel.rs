@@ -382,6 +382,7 @@ fn an_interface_that_was_renamed_is_found_and_removed() {
         let (kernel, mut tunnel) = up(carrier, &numbered());
         let was = tunnel.interface().cloned().unwrap();
         assert!(kernel.meddle(&was, |interface| interface.name = name("wan6")));
+        assert_eq!(tunnel.check_free(LOCAL, numbered().her), Ok(()), "it is not another's");
         tunnel.bring_up(LOCAL, &offer(9, None)).unwrap();
         assert_eq!(tunnel.interface(), Some(&name("wan6")));
         assert!(kernel.meddle(&name("wan6"), |interface| interface.name = name("wan 7")));
