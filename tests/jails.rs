@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use ffi::kernel::Kernel;
 use harness::freebsd::{kernel, skip};
-use harness::jails::{CLIENT, CLIENT_INNER, Carrier, Jails, SERVER};
-use harness::{Process, wait_until};
+use harness::jails::{CLIENT, CLIENT_INNER, Carrier, Jails, SERVER, wait_for_earlier_jails};
+use harness::{DEADLINE, Process, wait_until};
 use nix::sys::signal::Signal;
 
 const BOTH: &[Carrier] = &[Carrier::Gif, Carrier::Udp];
@@ -418,15 +418,25 @@ fn a_jail_without_its_own_network_is_refused_before_the_login() {
     });
 }
 
-/// Descriptors, threads and children of a process, and what is in its host.
+/// Threads and children of a process, open files of the whole system, and what is in the host. The client lets nobody see
+/// its own descriptors.
 fn holdings(jails: &Jails, pid: u32) -> String {
-    let process = format!("procstat -hf {pid} | wc -l; procstat -ht {pid} | wc -l; pgrep -P {pid} || :");
+    let process = format!("procstat -ht {pid} | wc -l; pgrep -P {pid} || :; sysctl -n kern.openfiles");
     jails.client.run(&process) + &jails.traces()
 }
 
 /// Kernel memory in use for interfaces and nodes, of the whole system.
 fn kernel_memory(jails: &Jails) -> String {
     jails.client.run("vmstat -m | awk '/^ *(ifnet|ifaddr|gif|netgraph[a-z_]*) / { print $1, $2 }'")
+}
+
+/// Waits until a host has what it had before.
+fn assert_becomes(expected: &str, look: impl Fn() -> String) {
+    let start = Instant::now();
+    while look() != expected && start.elapsed() < DEADLINE {
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(look(), expected);
 }
 
 fn resident_kib(jails: &Jails, pid: u32) -> u64 {
@@ -438,6 +448,7 @@ fn many_logins_leave_nothing() {
     let logins = std::env::var("DTCPCLIENT_SOAK").map_or(5, |number| number.parse().expect("a number"));
     let _alone = KERNEL.write().unwrap_or_else(PoisonError::into_inner);
     for carrier in BOTH {
+        wait_for_earlier_jails();
         play_alone(&[*carrier], |jails| soak(&jails, logins));
     }
 }
@@ -449,7 +460,7 @@ fn soak(jails: &Jails, logins: usize) {
     let without_client = kernel_memory(jails);
     let client = jails.log_in();
     let (pid, start) = (client.id(), Instant::now());
-    let with_client = (holdings(jails, pid), kernel_memory(jails));
+    let with_client = holdings(jails, pid) + &kernel_memory(jails);
     let mut resident = 0;
     for login in 1..=logins {
         if login == logins.min(50) {
@@ -464,9 +475,7 @@ fn soak(jails: &Jails, logins: usize) {
         "{logins} logins with {interface} in {took:?}: {resident} KiB and {growth} more; {with_client:?}"
     );
     assert!(growth <= 256, "{growth} KiB more than after 50 logins");
-    wait_until("what there was at the start", || {
-        ((holdings(jails, pid), kernel_memory(jails)) == with_client).then_some(())
-    });
+    assert_becomes(&with_client, || holdings(jails, pid) + &kernel_memory(jails));
     jails.end(client, &nothing);
-    wait_until("the kernel's memory", || (kernel_memory(jails) == without_client).then_some(()));
+    assert_becomes(&without_client, || kernel_memory(jails));
 }

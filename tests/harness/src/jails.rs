@@ -53,6 +53,13 @@ fn shell(command: &str) -> Result<String, String> {
     output(Command::new("sh").args(["-c", command]))
 }
 
+/// Waits until the kernel has freed the jails of earlier tests. A connection that has yet to time out can keep one, and
+/// all that is in it, for a minute.
+pub fn wait_for_earlier_jails() {
+    let dying = format!("! jls -d name | grep -q dtcpclient_{}_", process::id());
+    wait_until("the jails of earlier tests to be gone", || shell(&dying).ok());
+}
+
 /// An epair, removed on drop.
 struct Cable(String);
 
@@ -119,7 +126,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // A connection that has yet to time out can keep the jail, and what is in it, for a minute.
+        // The jail may live on for a minute, and would keep its end of the cable.
         let Self { jail, outer } = self;
         let _ = shell(&format!("ifconfig {outer} -vnet {jail}; jail -r {jail}"));
     }
