@@ -28,7 +28,7 @@ pub(crate) enum DaemonError {
     #[error("cannot create the pid file {}", path.display())]
     PidFile { path: PathBuf, source: io::Error },
     /// A link, directory, device or pipe, or a file with other content, which would be lost.
-    #[error("{} is not a pid file, that is, a regular file that is empty or contains a pid", .0.display())]
+    #[error("{} is not a pid file (a regular file that is empty or contains a pid)", .0.display())]
     NotAPidFile(PathBuf),
     #[error("cannot detach from the terminal")]
     Detach(#[source] io::Error),

@@ -34,7 +34,7 @@ exits! {
         "the server cannot be reached, the connection was closed, the tunnel type is not supported, or this is not FreeBSD";
     Software = 70, "internal error";
     OsError = 71, "the kernel refused the tunnel, or another system call failed";
-    CantCreate = 73, "the pid file cannot be created";
+    CantCreate = 73, "the pid file cannot be created, or the file is not a pid file";
     TempFail = 75, "another dtcpclient holds the pid file, or the server has no free tunnel";
     Protocol = 76, "the server sent an invalid or incomplete reply";
     NoPermission = 77, "the login was refused, or there is no permission to create the tunnel";

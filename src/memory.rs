@@ -18,7 +18,7 @@ pub(crate) fn protect() {
     });
     if let Err(error) = deny_tracing() {
         // FreeBSD refuses this to a process that is being traced.
-        warn!("debuggers are not kept from the password: {error}");
+        warn!("cannot keep debuggers from the password: {error}");
     }
 }
 

@@ -14,7 +14,7 @@ const MOST_LINKS: u32 = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum Unsafe {
     /// It belongs to another user, with this user ID.
-    #[error("{} belongs to user {owner}: run chown on it, for root or the user who runs dtcpclient", path.display())]
+    #[error("{} belongs to user {owner}: chown it to root or to the user who runs dtcpclient", path.display())]
     Owner {
         /// The file, directory or link.
         path: PathBuf,

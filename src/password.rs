@@ -40,7 +40,7 @@ pub(crate) enum PasswordError {
     #[error("{}, line {line}: not of the form server:user:password", path.display())]
     BadLine { path: PathBuf, line: usize },
     #[error(
-        "no password for {user} at {server}: add a line {server}:{user}:PASSWORD to {}, or start it from a terminal",
+        "no password for {user} at {server}: add a line {server}:{user}:PASSWORD to {}, or start dtcpclient from a terminal",
         path.display()
     )]
     NoTerminal { user: String, server: String, path: PathBuf },

@@ -289,11 +289,11 @@ impl<'k> Tunnel<'k> {
         let Some(live) = self.live.as_mut().filter(|live| live.applied.is_some()) else { return };
         if let Some(interface) = identity::find_again(self.kernel, &live.interface, &live.description) {
             if interface != live.interface {
-                info!("{} is called {interface} now", live.interface);
+                info!("{} was renamed to {interface}", live.interface);
             }
             live.interface = interface;
         } else {
-            warn!("{} is gone: it was removed by someone else", live.interface);
+            warn!("{} is gone: somebody else has removed it", live.interface);
             self.live = None;
         }
     }

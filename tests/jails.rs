@@ -94,7 +94,7 @@ fn packets_that_are_dropped_on_the_way_are_warned_of_after_a_minute_until_they_p
         let start = Instant::now();
         let client = jails.start_client(&["-t", "host"]);
         let warning =
-            client.line_with(&format!("no IPv6 packet has come through {}", jails.carrier.interface()));
+            client.line_with(&format!("no echo reply has come through {}", jails.carrier.interface()));
         assert!(start.elapsed() >= Duration::from_mins(1));
         let obstacle = match jails.carrier {
             Carrier::Gif => format!("IP protocol 41 between {CLIENT} and {SERVER}; behind a NAT try -U"),
@@ -114,7 +114,7 @@ fn three_packets_that_are_not_answered_any_more_begin_a_new_login() {
         let client = jails.start_client(&["-n", "-t", "host"]);
         client.wait_for("IPv6 flows");
         jails.set_far_end("down");
-        client.wait_for("no IPv6 packet comes through the tunnel any more");
+        client.wait_for("IPv6 no longer flows through the tunnel");
         jails.set_far_end("up");
         client.wait_for_count("IPv6 flows", 2);
     });
@@ -245,7 +245,7 @@ fn an_interface_that_others_set_down_is_set_up_but_not_twice_in_a_minute() {
         jails.server.ping(CLIENT_INNER);
         // The new name is a sign that the client has looked.
         jails.client.run(&format!("ifconfig {interface} down; ifconfig {interface} name wan6"));
-        client.wait_for(&format!("{interface} is called wan6 now"));
+        client.wait_for(&format!("{interface} was renamed to wan6"));
         let flags = jails.client.run("ifconfig wan6 | head -1");
         assert!(!flags.contains("UP"), "{flags}");
     });
@@ -261,7 +261,7 @@ fn an_interface_is_known_by_any_name_and_removed_under_it() {
         client.wait_for("updated wan6");
         client.wait_for("IPv6 flows through wan6");
         jails.client.run("ifconfig wan6 name 'a b'; ifconfig lo0 down; ifconfig lo0 up");
-        client.wait_for("wan6 is called a b now");
+        client.wait_for("wan6 was renamed to a b");
         jails.end(client, &before);
     });
 }
@@ -324,7 +324,7 @@ fn what_a_killed_client_left_is_removed_even_if_its_number_is_used_again() {
 /// The complaint of a client whose outer addresses, or whose port, are taken.
 fn taken(carrier: Carrier) -> &'static str {
     match carrier {
-        Carrier::Gif => "gif0 has the outer addresses 192.0.2.2 to 192.0.2.1 already",
+        Carrier::Gif => "gif0 already has the outer addresses 192.0.2.2 to 192.0.2.1",
         Carrier::Udp => "UDP port 4028 is in use on 192.0.2.2",
     }
 }

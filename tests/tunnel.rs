@@ -323,7 +323,7 @@ fn an_error_names_the_port_or_the_pair_that_is_taken() {
         (UDP, "UDP port 4028 is in use on 192.0.2.1"),
         (
             GIF,
-            "another gif has the outer addresses 192.0.2.1 to 192.0.2.2 already: see ifconfig, and destroy it if it is not needed",
+            "another gif already has the outer addresses 192.0.2.1 to 192.0.2.2: find it with ifconfig, and destroy it if it is not needed",
         ),
     ] {
         make_and_forget(&kernel, carrier, &bare()).unwrap();
@@ -339,7 +339,7 @@ fn a_port_or_a_pair_that_is_taken_is_found_before_the_login() {
     let check = |carrier| tunnel(&kernel, carrier).check_free(LOCAL, bare().her);
     for (carrier, complaint) in [
         (UDP, "UDP port 4028 is in use on 192.0.2.1"),
-        (GIF, "gif0 has the outer addresses 192.0.2.1 to 192.0.2.2"),
+        (GIF, "gif0 already has the outer addresses 192.0.2.1 to 192.0.2.2"),
     ] {
         assert_eq!(check(carrier), Ok(()));
         let mut ours = tunnel(&kernel, carrier);

@@ -24,7 +24,7 @@ pub(crate) enum Failure {
     #[error("somebody else has removed the tunnel's interface")]
     InterfaceGone,
     /// Echo requests were answered before.
-    #[error("no IPv6 packet comes through the tunnel any more")]
+    #[error("IPv6 no longer flows through the tunnel")]
     NoEcho,
     #[error(transparent)]
     Session(#[from] Reason),

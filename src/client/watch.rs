@@ -123,12 +123,12 @@ impl Client<'_> {
                     info!("IPv6 flows through {interface} ({:.1} ms)", time.as_secs_f64() * 1000.0);
                 }
                 EchoAction::FullSizeLost => warn!(
-                    "small packets pass through {interface}, but not those of {} bytes: choose a smaller MTU with -m, \
-                     or see whether a firewall drops fragments",
+                    "small packets pass through {interface}, but not those of {} bytes: check that firewalls pass \
+                     fragments, or choose a smaller MTU, at least 1280, with -m",
                     self.plan.tunnel.mtu
                 ),
                 EchoAction::Silent => {
-                    warn!("no IPv6 packet has come through {interface}: {}", self.obstacles(up, local));
+                    warn!("no echo reply has come through {interface}: {}", self.obstacles(up, local));
                 }
                 EchoAction::Lost => {}
             }

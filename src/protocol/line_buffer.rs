@@ -4,10 +4,10 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// More than 1,024 bytes without an end of line.
-    #[error("a line of more than {} bytes", LineBuffer::LONGEST)]
+    #[error("it sent a line of more than {} bytes", LineBuffer::LONGEST)]
     TooLong,
     /// Not UTF-8, or with a NUL.
-    #[error("bytes that are not text")]
+    #[error("it sent bytes that are not text")]
     NotText,
 }
 

@@ -11,7 +11,7 @@ use super::GROUP;
 /// A step of creating, changing or removing a tunnel; it completes "cannot".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Step {
-    #[error("read when this process started")]
+    #[error("read the start time of this process")]
     Identify,
     #[error("make the tunnel interface")]
     Create,
@@ -68,11 +68,11 @@ pub enum Error {
     PortInUse(SocketAddrV4),
     #[error("cannot bind the tunnel to {}, which is no longer an address of this host", .0.ip())]
     AddressGone(SocketAddrV4),
-    #[error("{gif} has the outer addresses {1} already: see ifconfig, and destroy it if it is not needed",
+    #[error("{gif} already has the outer addresses {1}: find it with ifconfig, and destroy it if it is not needed",
         gif = .0.as_ref().map_or("another gif", |gif| gif.as_str()))]
     PairInUse(Option<InterfaceName>, Ends<Ipv4Addr>),
     #[error(
-        "another interface has the inner address {1}, wanted for {0}: find it with ifconfig and remove it"
+        "another interface has the inner address {1}, wanted for {0}: find it with ifconfig and remove the address"
     )]
     InnerInUse(InterfaceName, Ipv6Addr),
     #[error("no route to {}, the far end of the tunnel: check this host's IPv4 routes", .0.ip())]
