@@ -53,13 +53,6 @@ fn shell(command: &str) -> Result<String, String> {
     output(Command::new("sh").args(["-c", command]))
 }
 
-/// Waits until the kernel has freed the jails of earlier tests. A connection that has yet to time out can keep one, and
-/// all that is in it, for a minute.
-pub fn wait_for_earlier_jails() {
-    let dying = format!("! jls -d name | grep -q dtcpclient_{}_", process::id());
-    wait_until("the jails of earlier tests to be gone", || shell(&dying).ok());
-}
-
 /// An epair, removed on drop.
 struct Cable(String);
 
