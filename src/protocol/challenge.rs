@@ -25,9 +25,9 @@ impl Response {
         &self.0
     }
 
-    /// Masks the digits in a text.
+    /// Masks the digits in a text, in upper and in lower case.
     pub(crate) fn mask(&self, text: &str) -> String {
-        text.replace(&self.0, MASK)
+        text.replace(&self.0, MASK).replace(&self.0.to_lowercase(), MASK)
     }
 }
 
