@@ -9,8 +9,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use log::info;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getpgid};
 
 use super::{Event, PATH, Parameters};
 use crate::memory;
@@ -110,11 +110,14 @@ impl Run {
         }
     }
 
-    /// Sends a signal to the script's process group.
+    /// Sends a signal to the script and its process group.
     pub(super) fn signal(&self, signal: Signal) {
-        if let Ok(group) = i32::try_from(self.child.id()) {
-            // It may have ended in the meantime.
-            let _ = killpg(Pid::from_raw(group), signal);
+        let Ok(script) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return };
+        // They may have ended in the meantime.
+        let _ = killpg(script, signal);
+        // The script may have left the group that was made for it.
+        if getpgid(Some(script)).is_ok_and(|group| group != script) {
+            let _ = kill(script, signal);
         }
     }
 }
@@ -125,5 +128,22 @@ impl Drop for Run {
             self.signal(Signal::SIGKILL);
             let _ = self.child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn a_script_that_has_left_its_group_is_signalled_itself() {
+        // In the group of this process.
+        let child = Command::new("sleep").arg("60").spawn().unwrap();
+        let output = File::open("/dev/null").unwrap();
+        let mut run = Run { child, output, line: Vec::new(), ended: false };
+        run.signal(Signal::SIGTERM);
+        assert_eq!(run.child.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
+        run.ended = true;
     }
 }
