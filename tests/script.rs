@@ -180,7 +180,7 @@ fn a_script_that_hangs_is_terminated_with_what_it_started_and_killed_if_it_ignor
         (stubborn, 200, "did not exit on SIGTERM"),
         (stopped, 200, "did not exit on SIGTERM"),
     ] {
-        let limits = Limits { run: Duration::from_millis(300), grace: Duration::from_millis(grace) };
+        let limits = Limits { run: Duration::from_secs(1), grace: Duration::from_millis(grace) };
         let mut script = Script::with_limits(body, limits);
         script.run([Event::Up]);
         script.wait();
