@@ -151,7 +151,8 @@ fn an_address_that_goes_while_more_messages_come_than_a_stopped_client_can_take_
         client.signal(Signal::SIGCONT);
         client.wait_for(&format!("this host no longer has the address {CLIENT}"));
         jails.client.run(&format!("ifconfig {} {CLIENT}/24", jails.client.outer));
-        client.wait_for_count("IPv6 flows", 2);
+        // The broker may not have seen the end of the session yet, and then gives other inner addresses.
+        client.wait_for("updated gif0");
     });
 }
 
