@@ -428,7 +428,8 @@ fn holdings(jails: &Jails, pid: u32) -> String {
 
 /// The allocations in use for interfaces and nodes, of the whole system, by their kinds.
 fn kernel_memory(jails: &Jails) -> Vec<(String, u64)> {
-    let rows = jails.client.run("vmstat -m | awk '/^ *(ifnet|ifaddr|gif|netgraph[a-z_]*) / { print $1, $2 }'");
+    let rows =
+        jails.client.run("vmstat -m | awk '/^ *(ifnet|ifaddr|gif|netgraph[a-z_]*) / { print $1, $2 }'");
     let row = |line: &str| {
         let (kind, used) = line.split_once(' ').expect("two words");
         (kind.to_owned(), used.parse().expect("a number"))
