@@ -15,6 +15,8 @@
 #include <net/route.h>
 #include <netinet/in.h>
 #include <netinet/in_var.h>
+#include <netinet/ip6.h>
+#include <netinet/icmp6.h>
 #include <netinet6/in6_var.h>
 #include <netinet6/nd6.h>
 
@@ -39,7 +41,8 @@
 static const char *word[8];		/* The words of the line. */
 static size_t length;			/* How much of BUFFER is in use. */
 static char latest[BUFFER_SIZE];	/* The latest argument of ioctl(2), as the kernel left it. */
-static int inet, inet6, routes, netgraph;
+static int inet, inet6, routes, netgraph, echo;
+static const struct timeval patience = { .tv_sec = 1 };	/* For what may not come. */
 
 static void
 dump(const char *field, const void *bytes, size_t size)
@@ -158,6 +161,52 @@ get_changes(void)
 }
 
 static void
+open_echo(void)
+{
+	const unsigned int loop = 0;
+	struct icmp6_filter filter;
+
+	echo = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
+	if (failed(echo))
+		return;
+	ICMP6_FILTER_SETBLOCKALL(&filter);
+	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &filter);
+	setsockopt(echo, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof(filter));
+	setsockopt(echo, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &loop, sizeof(loop));
+	setsockopt(echo, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+}
+
+/* Sends an echo request with the sequence number of the fourth word, in a packet of the size of the fifth. */
+static void
+ping(void)
+{
+	char bytes[BUFFER_SIZE] = { 0 };
+	struct icmp6_hdr *icmp = (void *)bytes;
+	struct sockaddr_in6 to = ipv6(word[2]);
+	size_t size = atoi(word[4]) - sizeof(struct ip6_hdr);
+
+	icmp->icmp6_type = ICMP6_ECHO_REQUEST;
+	icmp->icmp6_id = htons(0x1234);
+	icmp->icmp6_seq = htons(atoi(word[3]));
+	memcpy(icmp + 1, "a token!", 8);
+	if (IN6_IS_ADDR_MULTICAST(&to.sin6_addr))
+		to.sin6_scope_id = if_nametoindex(word[1]);
+	dump("echo.out", bytes, size);
+	failed(sendto(echo, bytes, size, 0, (void *)&to, sizeof(to)));
+}
+
+/* Prints the reply, if one comes within a second. */
+static void
+get_echo(void)
+{
+	char bytes[BUFFER_SIZE];
+	ssize_t received = recv(echo, bytes, sizeof(bytes), 0);
+
+	if (received >= 0)
+		dump("echo.in", bytes, received);
+}
+
+static void
 open_netgraph(void)
 {
 	const struct timeval patience = { .tv_sec = 5 };
@@ -244,6 +293,7 @@ static const struct { const char *name; void (*make)(void); } steps[] = {
 	STEP(join_group), STEP(members), STEP(set_outer), STEP(set_mtu), STEP(get_flags), STEP(set_up),
 	STEP(get_nd), STEP(enable_ipv6), STEP(add_address), STEP(remove_address), STEP(get_address_flags),
 	STEP(load_module), STEP(become_nobody), STEP(get_changes), STEP(open_netgraph), STEP(close_netgraph),
+	STEP(open_echo), STEP(ping), STEP(get_echo),
 	{ "mkpeer", make_peer }, { "bind", bind_ksocket }, { "connect", connect_ksocket },
 	{ "getname", get_name }, { "getpeername", get_peer_name }, { "getifname", get_interface_name },
 	{ "listnodes", list_nodes }, { "shutdown", shut_down },
@@ -275,7 +325,6 @@ int
 main(void)
 {
 	char line[1024];
-	const struct timeval patience = { .tv_sec = 1 };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (mmap(BUFFER, BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_ANON | MAP_FIXED, -1, 0) != BUFFER)

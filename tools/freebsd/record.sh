@@ -31,6 +31,8 @@ cat <<X
 #   recv.addr   N HEX   the sender's sockaddr_ng, from recvfrom(2)
 #   recv.msg    N HEX   the answer, from recvfrom(2)
 #   route.msg   N HEX   one message read from a PF_ROUTE socket
+#   echo.out    N HEX   an ICMPv6 message given to sendto(2) on a raw socket
+#   echo.in     N HEX   one that was read from it
 #   -> errno E TEXT     the call failed
 # N is a length in bytes. The host has 192.0.2.1 on epair0a, its peer 192.0.2.2 is in a vnet jail.
 X
@@ -78,6 +80,7 @@ on_the_host() {
     udp
     elsewhere
     routes
+    echoes
 }
 
 gif() {
@@ -319,6 +322,28 @@ get_changes
 create gif
 destroy gif0
 get_changes
+X
+}
+
+echoes() {
+    scene 'echo: through a gif, with a peer that answers, and then does not'
+    place host
+    make_gif gif0 | sed s/192.0.2.1/192.0.2.7/ | "$record"
+    jexec peer ifconfig gif0 create tunnel 192.0.2.2 192.0.2.7 mtu 1280 >&2
+    jexec peer ifconfig gif0 inet6 2001:db8::1 2001:db8::2 prefixlen 128 up
+    "$record" <<X
+RUN sleep 3
+open_echo
+ping gif0 2001:db8::1 1 56
+get_echo
+ping gif0 2001:db8::1 2 1280
+get_echo
+ping gif0 ff02::1 3 56
+get_echo
+RUN jexec peer ifconfig gif0 down
+ping gif0 2001:db8::1 4 56
+get_echo
+destroy gif0
 X
 }
 

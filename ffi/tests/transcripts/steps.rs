@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fmt::Debug;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::str::FromStr;
 
 use ffi::abi::numbers::{IFF_DRV_RUNNING, IFF_UP, ND6_IFF_IFDISABLED};
 use ffi::abi::{IfgReq, IfreqFlags, In6Ndireq, NgMesg, interface_name};
+use ffi::echo::EchoMark;
 use ffi::errno::Errno;
-use ffi::kernel::{Ends, Error, Kernel, Netgraph};
+use ffi::kernel::{EchoSocket, Ends, Error, Kernel, Netgraph};
 use ffi::name::InterfaceName;
 use ffi::netgraph::{IfaceNode, Message};
 use ffi::rehearsal::{Kind, Place, Rehearsal};
@@ -26,10 +27,14 @@ const FIRST_EPHEMERAL_PORT: u16 = 10000;
 /// Size of a `struct nodeinfo`.
 const NODEINFO_SIZE: usize = 72;
 
+/// The recorder's mark.
+const MARK: EchoMark = EchoMark { identifier: 0x1234, token: *b"a token!" };
+
 /// A rehearsal on its way through a recording.
 pub(crate) struct Replay {
     kernel: Rehearsal,
     netgraph: Option<Box<dyn Netgraph>>,
+    echo: Option<Box<dyn EchoSocket>>,
     /// The host's source address for each network of 24 bits to which it has a route.
     routes: HashMap<[u8; 3], Ipv4Addr>,
     /// What a route socket has to report.
@@ -56,6 +61,7 @@ impl Replay {
         Self {
             kernel,
             netgraph: None,
+            echo: None,
             routes: addresses.into_iter().map(|address| (network(address), address)).collect(),
             changes: Vec::new(),
             flags: None,
@@ -87,6 +93,7 @@ impl Replay {
                 self.routes.insert(network(address), address);
                 self.changes.push(AddressChange::Added(address));
             }
+            ["jexec", "peer", "ifconfig", "gif0", "down"] => self.kernel.set_largest_echo(None),
             ["ifconfig", gif, "down"] => assert!(self.kernel.meddle(&name(gif), |it| it.up = false)),
             ["ifconfig", gif, "inet6", "ifdisabled"] => {
                 assert!(self.kernel.meddle(&name(gif), |it| it.ipv6_enabled = false));
@@ -112,6 +119,11 @@ impl Replay {
             }
             ["become_nobody"] => {}
             ["get_changes"] => self.changes(step),
+            ["open_echo"] => {
+                let opened = self.kernel.open_echo(MARK);
+                step.same(&step.outcome(), opened.map(|socket| self.echo = Some(socket)));
+            }
+            ["ping", ..] | ["get_echo"] => self.echo(step, words),
             _ => self.ioctl(step, words),
         }
     }
@@ -280,6 +292,18 @@ impl Replay {
         let ksockets = ours.iter().filter(|it| it.ksocket.is_some());
         assert_eq!(of_type("ksocket\0").len(), ksockets.count(), "{}", step.title);
         _ = step.not_ours();
+    }
+
+    fn echo(&mut self, step: &mut Step, words: &[&str]) {
+        let socket = self.echo.as_mut().expect("a socket for echo");
+        let ["ping", interface, to, sequence, size] = words else {
+            let reply = step.take("echo.in").map(|message| MARK.sequence(&message).expect("a reply to us"));
+            return assert_eq!(socket.replies(), Vec::from_iter(reply));
+        };
+        let (sequence, size) = (read(sequence), read(size));
+        assert_eq!(step.take("echo.out"), Some(MARK.request(sequence, size)));
+        let peer = Some(read(to)).filter(|to: &Ipv6Addr| !to.is_multicast());
+        step.same(&step.outcome(), socket.send(&name(interface), peer, sequence, size));
     }
 
     fn changes(&mut self, step: &mut Step) {
