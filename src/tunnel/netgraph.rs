@@ -67,14 +67,16 @@ pub(super) fn check_free(kernel: &mut dyn Kernel, local: SocketAddrV4) -> Result
     if kernel.try_bind(local).is_err_and(|cause| cause.errno == Errno::EADDRINUSE) {
         return Err(Error::PortInUse(local));
     }
-    let mut netgraph = open(kernel)?;
-    let nodes = netgraph.send(&Message::ListNodes).map_err(|cause| Error::new(Step::AskNode, None, cause))?;
-    let mut has_port = |node| {
-        ask(&mut *netgraph, &Message::GetName(node), socket_address).is_ok_and(|bound| {
-            bound.port() == local.port() && (bound.ip() == local.ip() || bound.ip().is_unspecified())
-        })
+    let has_port = |bound: SocketAddrV4| {
+        bound.port() == local.port() && (bound.ip() == local.ip() || bound.ip().is_unspecified())
     };
-    if iface_nodes(&nodes).into_iter().any(&mut has_port) { Err(Error::PortInUse(local)) } else { Ok(()) }
+    let holder = find_node(&mut *open(kernel)?, |netgraph, node| {
+        ask(netgraph, &Message::GetName(node.clone()), socket_address).is_ok_and(has_port)
+    });
+    match holder.map_err(|cause| Error::new(Step::AskNode, None, cause))? {
+        Some(_) => Err(Error::PortInUse(local)),
+        None => Ok(()),
+    }
 }
 
 /// Shuts an iface node down, which removes the interface and the ksocket and frees its port.
@@ -87,12 +89,18 @@ pub(super) fn node_of(
     kernel: &mut dyn Kernel,
     interface: &InterfaceName,
 ) -> kernel::Result<Option<IfaceNode>> {
-    let mut netgraph = kernel.open_netgraph()?;
+    find_node(&mut *kernel.open_netgraph()?, |netgraph, node| {
+        ask(netgraph, &Message::GetInterfaceName(node.clone()), interface_name).as_ref() == Ok(interface)
+    })
+}
+
+/// The first iface node for which `is_it` holds. A node that goes meanwhile is not the one.
+fn find_node(
+    netgraph: &mut dyn Netgraph,
+    mut is_it: impl FnMut(&mut dyn Netgraph, &IfaceNode) -> bool,
+) -> kernel::Result<Option<IfaceNode>> {
     let nodes = iface_nodes(&netgraph.send(&Message::ListNodes)?);
-    // A node that goes meanwhile is not the one.
-    let mut name_of =
-        |node: &IfaceNode| ask(&mut *netgraph, &Message::GetInterfaceName(node.clone()), interface_name).ok();
-    Ok(nodes.into_iter().find(|node| name_of(node).as_ref() == Some(interface)))
+    Ok(nodes.into_iter().find(|node| is_it(netgraph, node)))
 }
 
 /// Sends a message and decodes its answer.
