@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use ffi::kernel::Kernel;
 use harness::freebsd::{kernel, skip};
 use harness::jails::{CLIENT, CLIENT_INNER, Carrier, Jails, SERVER};
-use harness::{DEADLINE, Process, wait_until};
+use harness::{Process, poll, wait_until};
 use nix::sys::signal::Signal;
 
 const BOTH: &[Carrier] = &[Carrier::Gif, Carrier::Udp];
@@ -444,10 +444,7 @@ fn assert_not_more(before: &[(String, u64)], jails: &Jails) {
         let pairs = kernel_memory(jails).into_iter().zip(before);
         pairs.filter(|((_, now), (_, before))| now > before).collect()
     };
-    let start = Instant::now();
-    while !more().is_empty() && start.elapsed() < DEADLINE {
-        thread::sleep(Duration::from_millis(100));
-    }
+    let _ = poll(|| more().is_empty().then_some(()));
     assert_eq!(more(), []);
 }
 

@@ -80,8 +80,8 @@ pub fn wait_until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     poll(look).unwrap_or_else(|| panic!("waited in vain for {what}"))
 }
 
-/// Looks again and again until the deadline.
-fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+/// Looks again and again, until something is found or the deadline has passed.
+pub fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
         let found = look();
