@@ -3,7 +3,7 @@
 //!
 //! To be run as root on a FreeBSD host with VIMAGE; otherwise each test reports that and passes, or fails if the
 //! environment has `DTCPCLIENT_REQUIRE_KERNEL`. The host's own network is not touched: see `harness::jails`. Only
-//! programs of the base system are used. With `DTCPCLIENT_SOAK` in the environment, that is the number of logins of the
+//! programs of the base system are used. With `DTCPCLIENT_SOAK_LOGINS` in the environment, that is the number of logins of the
 //! soak.
 #![cfg(target_os = "freebsd")]
 
@@ -454,7 +454,8 @@ fn resident_kib(jails: &Jails, pid: u32) -> u64 {
 
 #[test]
 fn many_logins_leave_nothing() {
-    let logins = std::env::var("DTCPCLIENT_SOAK").map_or(5, |number| number.parse().expect("a number"));
+    let logins =
+        std::env::var("DTCPCLIENT_SOAK_LOGINS").map_or(5, |number| number.parse().expect("a number"));
     let _alone = KERNEL.write().unwrap_or_else(PoisonError::into_inner);
     for carrier in BOTH {
         play_alone(&[*carrier], |jails| soak(&jails, logins));
