@@ -8,7 +8,6 @@ use std::net::Shutdown;
 
 use ffi::netgraph::{IfaceNode, Message};
 use ffi::rehearsal::{Interface, Kind};
-use harness::wait_until;
 
 use super::*;
 use crate::tunnel::Carrier;
