@@ -11,7 +11,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use model::World;
 
-#[allow(dead_code, reason = "its server is mute here")]
+#[expect(dead_code, reason = "its server is mute here")]
 #[path = "../../tests/session/model.rs"]
 mod model;
 
