@@ -14,9 +14,9 @@ use crate::tunnel::{Carrier, Settings};
 pub use command_line::CommandLine;
 
 /// The default of `-s`.
-pub const SCRIPT: &str = "/usr/local/etc/dtcpclient.script";
+pub const SCRIPT: &str = concat!(env!("DTCPCLIENT_PREFIX"), "/etc/dtcpclient.script");
 /// The default of `--auth-file`.
-pub const AUTH_FILE: &str = "/usr/local/etc/dtcpclient.auth";
+pub const AUTH_FILE: &str = concat!(env!("DTCPCLIENT_PREFIX"), "/etc/dtcpclient.auth");
 /// The default of `-f`, with `-D`.
 pub const PID_FILE: &str = "/var/run/dtcpclient.pid";
 

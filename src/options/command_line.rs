@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Parser, ValueEnum};
 
+use super::{AUTH_FILE, PID_FILE, SCRIPT};
 use crate::exit::Exit;
 use crate::protocol::TunnelType;
 
@@ -35,8 +36,7 @@ pub struct CommandLine {
     #[arg(short = 'D', long)]
     pub(super) daemon: bool,
 
-    /// Pid file; without -D, one is written only if this option is given [default: /var/run/dtcpclient.pid]
-    #[arg(short = 'f', long, value_name = "FILE")]
+    #[arg(short = 'f', long, value_name = "FILE", help = format!("Pid file; without -D, one is written only if this option is given [default: {PID_FILE}]"))]
     pub(super) pid_file: Option<PathBuf>,
 
     /// Reconnect when the connection fails or is closed, instead of exiting
@@ -55,8 +55,7 @@ pub struct CommandLine {
     #[arg(short = 'p', long, default_value = "20200", value_parser = port)]
     pub(super) port: u16,
 
-    /// Script to run when the tunnel comes up and goes down [default: /usr/local/etc/dtcpclient.script]
-    #[arg(short = 's', long, value_name = "FILE")]
+    #[arg(short = 's', long, value_name = "FILE", help = format!("Script to run when the tunnel comes up and goes down [default: {SCRIPT}]"))]
     pub(super) script: Option<PathBuf>,
 
     /// Type of tunnel to request
@@ -71,8 +70,7 @@ pub struct CommandLine {
     #[arg(short = 'U', long)]
     pub(super) udp: bool,
 
-    /// File with passwords, in lines of server:user:password [default: /usr/local/etc/dtcpclient.auth]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = format!("File with passwords, in lines of server:user:password [default: {AUTH_FILE}]"))]
     pub(super) auth_file: Option<PathBuf>,
 
     /// Log in, but only print what would be done

@@ -1,0 +1,9 @@
+//! Passes the installation prefix to the program, which names its default files by it.
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=DTCPCLIENT_PREFIX");
+    println!("cargo::rerun-if-changed=build.rs");
+    let prefix = std::env::var("DTCPCLIENT_PREFIX").unwrap_or_else(|_| "/usr/local".to_owned());
+    assert!(prefix.starts_with('/'), "DTCPCLIENT_PREFIX must be an absolute path, not {prefix:?}");
+    println!("cargo::rustc-env=DTCPCLIENT_PREFIX={}", prefix.trim_end_matches('/'));
+}
