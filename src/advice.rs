@@ -53,6 +53,9 @@ fn about_reason(reason: &Reason) -> &'static str {
 
 fn about_tunnel(error: &tunnel::Error) -> &'static str {
     match error {
+        tunnel::Error::NameInUse(_) => {
+            "choose another name with --interface, or destroy it if it is not needed"
+        }
         tunnel::Error::PortInUse(_) => "choose another with -b",
         tunnel::Error::Refused(Step::SetMtu(_), ..) => "choose another with -m",
         _ => "",

@@ -42,7 +42,7 @@ pub struct Options {
     pub reconnect: bool,
     /// The server's TCP port.
     pub port: u16,
-    /// The server's name, the carrier, and the MTU.
+    /// The server's name, the carrier, the MTU, and the interface's name.
     pub tunnel: Settings,
     /// The type of tunnel to request.
     pub tunnel_type: TunnelType,
@@ -79,6 +79,7 @@ impl Options {
                 server: typed.server,
                 carrier: if typed.udp { Carrier::Udp { port: typed.udp_port } } else { Carrier::Gif },
                 mtu: typed.mtu,
+                interface: typed.interface,
             },
             tunnel_type: typed.tunnel_type,
             announcement,
@@ -190,6 +191,18 @@ mod tests {
         }
         for server in ["::1", "2001:db8::1", "fe80::1%em0", "[::1]", "[2001:db8::1]:20200"] {
             assert!(complaint(server).contains("IPv4 only"), "{server}");
+        }
+    }
+
+    #[test]
+    fn an_interface_has_a_name_that_the_kernel_and_a_shell_can_take() {
+        let name = read("--interface wan6 s").unwrap().tunnel.interface;
+        assert_eq!(name.as_ref().map(ToString::to_string), Some("wan6".to_owned()));
+        assert!(read("--interface a.2_4-678901234 s").is_ok(), "15 bytes");
+        for bad in ["", "6to4", "-x", "a b", "a/b", "w\u{e4}n", "wan\n", "a234567890123456"] {
+            let read = Options::read(["dtcpclient", &format!("--interface={bad}"), "s"].map(OsString::from));
+            let complaint = read.unwrap_err().to_string();
+            assert!(complaint.contains("--interface") && complaint.contains("1 to 15"), "{complaint}");
         }
     }
 

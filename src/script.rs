@@ -40,7 +40,7 @@ impl Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
     arguments: [(&'static str, String); 8],
-    more: [(&'static str, String); 3],
+    more: [(&'static str, String); 4],
 }
 
 impl Parameters {
@@ -51,6 +51,7 @@ impl Parameters {
         local: Ipv4Addr,
         offer: &Offer,
         interface: &InterfaceName,
+        fib: Option<i32>,
     ) -> Self {
         let inner = |pick: fn(Ends<Ipv6Addr>) -> Ipv6Addr| {
             offer.inner.map(pick).map(|address| address.to_string()).unwrap_or_default()
@@ -74,6 +75,7 @@ impl Parameters {
                 ("interface", interface.to_string()),
                 ("mtu", settings.mtu.to_string()),
                 ("proto", proto.to_owned()),
+                ("fib", fib.map(|fib| fib.to_string()).unwrap_or_default()),
             ],
         }
     }
@@ -84,7 +86,7 @@ impl Parameters {
         std::iter::once(event.word()).chain(remaining).collect()
     }
 
-    /// The same values by name, and three variables that are not among the arguments.
+    /// The same values by name, and four variables that are not among the arguments.
     pub fn environment(&self, event: Event) -> Vec<(&'static str, &str)> {
         let named = self.arguments.iter().chain(&self.more).map(|(name, value)| (*name, value.as_str()));
         std::iter::once(("state", event.word())).chain(named).collect()

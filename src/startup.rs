@@ -71,6 +71,7 @@ fn start(options: Options) -> Result<Exit, StartError> {
     let server = &options.tunnel.server;
     let password = password::find(&options.auth_file, server, &options.user, &mut signals)?;
     tunnel.remove_leftovers();
+    tunnel.check_name()?;
     let starter = options.daemon.then(daemon::detach).transpose()?;
     if let Some(pid_file) = &mut pid_file {
         pid_file.write()?;

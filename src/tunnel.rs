@@ -60,6 +60,8 @@ pub struct Settings {
     pub carrier: Carrier,
     /// In bytes.
     pub mtu: u16,
+    /// The interface's name; `None` for the one that the kernel chooses.
+    pub interface: Option<InterfaceName>,
 }
 
 /// The tunnel's interface.
@@ -133,6 +135,12 @@ impl<'k> Tunnel<'k> {
         true
     }
 
+    /// The FIB of the tunnel's interface, if there is one and the kernel tells.
+    pub fn fib(&mut self) -> Option<i32> {
+        let live = self.live.as_ref()?;
+        self.kernel.fib(&live.interface).ok()
+    }
+
     /// Whether this host has an IPv4 address. If the kernel cannot be asked, it is taken to.
     pub fn host_has(&mut self, address: Ipv4Addr) -> bool {
         let bound = self.kernel.try_bind(SocketAddrV4::new(address, 0));
@@ -201,12 +209,23 @@ impl<'k> Tunnel<'k> {
         }
     }
 
-    /// Checks that nobody else has what the tunnel will need, so that this is reported before a login: the UDP port, or
-    /// the outer addresses, if the far end is the server itself. If the kernel cannot be asked, the tunnel's creation
-    /// will report why.
+    /// Checks that no other interface has the name that ours is to have.
+    pub fn check_name(&mut self) -> Result<(), Error> {
+        match &self.settings.interface {
+            Some(name) if self.interface() != Some(name) && self.kernel.description(name).is_ok() => {
+                Err(Error::NameInUse(name.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that nobody else has what the tunnel will need, so that this is reported before a login: the name, and the
+    /// UDP port, or the outer addresses, if the far end is the server itself. If the kernel cannot be asked, the tunnel's
+    /// creation will report why.
     pub fn check_free(&mut self, local: Ipv4Addr, server: Ipv4Addr) -> Result<(), Error> {
         // Under its new name, an interface that others renamed would seem to be theirs.
         self.find_again();
+        self.check_name()?;
         let ours = self.interface().cloned();
         match self.settings.carrier {
             Carrier::Gif => {
@@ -242,15 +261,17 @@ impl<'k> Tunnel<'k> {
     /// Sets every property of the interface.
     ///
     /// The order matters. The description is first: if this process is killed, the next start recognizes the interface
-    /// by it. The group is set before the interface can carry packets, so that firewall rules apply to all of them.
+    /// by it. Name and group are set before the interface can carry packets, so that firewall rules apply to all of them.
     /// IPv6 is enabled before the interface is set up, since the kernel then adds a link-local address only if IPv6 is
     /// enabled. The inner addresses are last: routes through the tunnel depend on them.
     fn apply(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
         let Self { kernel, settings, live: Some(live), .. } = self else { return Ok(()) };
         let Live { interface, description, node, inner, .. } = live;
+        let described = kernel.set_description(interface, description);
+        described.map_err(|cause| Error::new(Step::SetDescription, Some(interface), cause))?;
+        rename(*kernel, interface, settings.interface.as_ref())?;
         let interface = &*interface;
         let failed = |step| move |cause| Error::new(step, Some(interface), cause);
-        kernel.set_description(interface, description).map_err(failed(Step::SetDescription))?;
         allow(kernel.join_group(interface, GROUP), Errno::EEXIST).map_err(failed(Step::JoinGroup))?;
         if let (Carrier::Udp { port }, Some(node)) = (settings.carrier, node) {
             let remote = SocketAddrV4::new(offer.her, offer.udp_port.unwrap_or(DEFAULT_UDP_PORT));
@@ -297,6 +318,21 @@ impl<'k> Tunnel<'k> {
             self.live = None;
         }
     }
+}
+
+/// Gives the interface the name that it is to have, unless it has it already.
+fn rename(
+    kernel: &mut dyn Kernel,
+    interface: &mut InterfaceName,
+    wanted: Option<&InterfaceName>,
+) -> Result<(), Error> {
+    let Some(name) = wanted.filter(|name| *name != interface) else { return Ok(()) };
+    match kernel.rename(interface, name) {
+        Ok(()) => name.clone_into(interface),
+        Err(cause) if cause.errno == Errno::EEXIST => return Err(Error::NameInUse(name.clone())),
+        Err(cause) => return Err(Error::new(Step::Rename, Some(interface), cause)),
+    }
+    Ok(())
 }
 
 /// Removes the inner addresses that this process has added, unless they are still wanted, and adds the wanted ones.

@@ -267,6 +267,49 @@ fn an_interface_is_known_by_any_name_and_removed_under_it() {
     });
 }
 
+/// A firewall rule or rc.conf(5) can then rely on the name.
+#[test]
+fn a_tunnel_has_the_wanted_name_also_after_a_killed_client() {
+    const NAMED: &[&str] = &["-t", "host", "--interface", "gif1"];
+    play(BOTH, |jails| {
+        let before = jails.traces();
+        let mut killed = jails.start_client(NAMED);
+        killed.wait_for("IPv6 flows through gif1");
+        killed.signal(Signal::SIGKILL);
+        killed.wait();
+        let next = jails.start_client(NAMED);
+        next.wait_for(&format!("removed gif1, left behind by process {}", killed.id()));
+        next.wait_for("IPv6 flows through gif1");
+        jails.client.run("ifconfig gif1 name wan6; ifconfig lo0 down; ifconfig lo0 up");
+        next.wait_for("gif1 was renamed to wan6");
+        next.signal(Signal::SIGHUP);
+        next.wait_for("updated gif1");
+        jails.server.ping(CLIENT_INNER);
+        jails.end(next, &before);
+    });
+}
+
+#[test]
+fn an_interface_that_has_the_wanted_name_is_named_and_left_alone() {
+    play(BOTH, |jails| {
+        jails.client.run("ifconfig lo7 create; ifconfig lo7 name wan6");
+        let before = jails.traces();
+        let command = ["-t", "host", "--interface", "wan6"];
+        jails.start_client(&command).ends(71, "there already is an interface wan6: choose another name");
+        assert_eq!(jails.traces(), before);
+        // One that takes the name later.
+        jails.client.run("ifconfig wan6 destroy");
+        let client = jails.start_client(&["-l", "-t", "host", "--interface", "wan6"]);
+        client.wait_for("IPv6 flows through wan6");
+        jails.client.run("ifconfig wan6 name away0; ifconfig lo7 create; ifconfig lo7 name wan6");
+        client.signal(Signal::SIGHUP);
+        client.wait_for("there already is an interface wan6");
+        jails.client.run("ifconfig wan6 destroy");
+        client.wait_for("updated wan6");
+        jails.end(client, &before.replace(" wan6", ""));
+    });
+}
+
 #[test]
 fn a_login_mends_what_others_did_to_the_interface() {
     play(BOTH, |jails| {

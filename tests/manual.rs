@@ -137,7 +137,7 @@ fn the_values_for_the_script_are_those_of_the_program() {
     let (me, her) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 1));
     let offer = Offer { me, her, inner: None, prefix: None, udp_port: None };
     let gif0 = InterfaceName::new("gif0").unwrap();
-    let parameters = Parameters::new(&options.tunnel, options.tunnel_type, me, &offer, &gif0);
+    let parameters = Parameters::new(&options.tunnel, options.tunnel_type, me, &offer, &gif0, Some(0));
     let environment = parameters.environment(Event::Up);
     let (names, values): (Vec<_>, Vec<_>) = environment.iter().copied().unzip();
     assert_eq!(parameters.arguments(Event::Up), values[..9]);

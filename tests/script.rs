@@ -108,7 +108,7 @@ fn parameters() -> Parameters {
     let (offer, _) = Offer::read(&words, request).expect("a good offer");
     let options = Options::read(["dtcpclient", "-u", "me", "broker.example"].map(Into::into))
         .expect("a good command line");
-    Parameters::new(&options.tunnel, tunnel_type, Ipv4Addr::new(192, 0, 2, 1), &offer, &name("gif0"))
+    Parameters::new(&options.tunnel, tunnel_type, Ipv4Addr::new(192, 0, 2, 1), &offer, &name("gif0"), Some(3))
 }
 
 #[test]
@@ -121,12 +121,12 @@ fn the_script_gets_nine_arguments_and_the_same_as_variables() {
     assert_eq!(script.files.read("arguments"), arguments);
     let environment = script.files.read("environment");
     let names: Vec<_> = environment.lines().filter_map(|line| line.split('=').next()).collect();
-    let ours = "her her6 interface me me6 mtu myaddr prefix proto server state tuntype";
+    let ours = "fib her her6 interface me me6 mtu myaddr prefix proto server state tuntype";
     assert!(ours.split(' ').all(|name| names.contains(&name)), "{environment}");
     // The shell adds those from PWD on.
     let expected = format!("{ours} HOME PATH TZ PWD OLDPWD _ SHLVL");
     assert!(names.iter().all(|name| expected.split(' ').any(|word| word == *name)), "{environment}");
-    for value in ["interface=gif0", "mtu=1280", "proto=ip", "me6=2001:db8::2", "PATH=/sbin:/bin"] {
+    for value in ["interface=gif0", "mtu=1280", "proto=ip", "fib=3", "me6=2001:db8::2", "PATH=/sbin:/bin"] {
         assert!(environment.contains(value), "{value}: {environment}");
     }
 }

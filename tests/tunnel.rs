@@ -22,8 +22,17 @@ const MANY: u64 = 40;
 
 /// The tunnel of a process. The kernel that it borrows is leaked.
 fn tunnel(kernel: &Rehearsal, carrier: Carrier) -> Tunnel<'static> {
-    let options = Options::read(["dtcpclient", "-m", "1400", "broker.example"].map(Into::into))
-        .expect("a good command line");
+    tunnel_with(kernel, carrier, &[])
+}
+
+/// The same, whose interface is to be called `wan6`.
+fn named_tunnel(kernel: &Rehearsal, carrier: Carrier) -> Tunnel<'static> {
+    tunnel_with(kernel, carrier, &["--interface", "wan6"])
+}
+
+fn tunnel_with(kernel: &Rehearsal, carrier: Carrier, options: &[&str]) -> Tunnel<'static> {
+    let words = ["dtcpclient", "-m", "1400", "broker.example"].iter().chain(options);
+    let options = Options::read(words.map(Into::into)).expect("a good command line");
     Tunnel::new(Box::leak(Box::new(kernel.clone())), Settings { carrier, ..options.tunnel })
 }
 
@@ -62,7 +71,10 @@ fn up(carrier: Carrier, offer: &Offer) -> (Rehearsal, Tunnel<'static>) {
 
 /// Makes a tunnel and forgets it, as a process does that is killed.
 fn make_and_forget(kernel: &Rehearsal, carrier: Carrier, offer: &Offer) -> Result<(), Error> {
-    let mut tunnel = tunnel(kernel, carrier);
+    forget(tunnel(kernel, carrier), offer)
+}
+
+fn forget(mut tunnel: Tunnel<'_>, offer: &Offer) -> Result<(), Error> {
     let made = tunnel.bring_up(LOCAL, offer);
     std::mem::forget(tunnel);
     made
@@ -160,6 +172,61 @@ fn a_new_login_sets_the_outer_addresses_in_place_and_removes_the_inner_ones_that
 }
 
 #[test]
+fn an_interface_gets_the_wanted_name_before_it_can_carry_packets_and_keeps_it() {
+    for (carrier, first) in [(GIF, "gif0"), (UDP, "ng0")] {
+        let (kernel, commands) = rehearsal();
+        let mut tunnel = named_tunnel(&kernel, carrier);
+        tunnel.check_free(LOCAL, bare().her).unwrap();
+        tunnel.bring_up(LOCAL, &numbered()).unwrap();
+        assert_carries(&kernel, &numbered());
+        assert_eq!(commands.take()[2], format!("ifconfig {first} name wan6"));
+
+        assert!(kernel.meddle(&name("wan6"), |interface| interface.name = name("away0")));
+        assert!(tunnel.look(Instant::now()));
+        assert_eq!(
+            tunnel.interface(),
+            Some(&name("away0")),
+            "as the administrator wants it until the next login"
+        );
+        tunnel.check_free(LOCAL, bare().her).unwrap();
+        tunnel.bring_up(LOCAL, &numbered()).unwrap();
+        assert_eq!(names(&kernel), ["wan6"]);
+        drop(tunnel);
+        assert!(is_empty(&kernel));
+    }
+}
+
+#[test]
+fn a_name_that_another_interface_has_is_refused_before_the_login_and_when_the_interface_is_made() {
+    for carrier in [GIF, UDP] {
+        let kernel = silent();
+        let other = kernel.clone().create_gif().unwrap();
+        assert!(kernel.meddle(&other, |interface| interface.name = name("wan6")));
+        let mut tunnel = named_tunnel(&kernel, carrier);
+        let taken = Err(Error::NameInUse(name("wan6")));
+        assert_eq!(tunnel.check_name(), taken);
+        assert_eq!(tunnel.check_free(LOCAL, bare().her), taken);
+        assert_eq!(tunnel.bring_up(LOCAL, &bare()), taken);
+        assert_eq!(names(&kernel), ["wan6"], "nothing of ours is left");
+    }
+}
+
+#[test]
+fn a_name_that_a_killed_process_left_is_free_again() {
+    for carrier in [GIF, UDP] {
+        let kernel = silent();
+        forget(named_tunnel(&kernel, carrier), &bare()).unwrap();
+        kernel.restart_process();
+        let mut tunnel = named_tunnel(&kernel, carrier);
+        assert!(tunnel.check_name().is_err());
+        tunnel.remove_leftovers();
+        assert_eq!(tunnel.check_name(), Ok(()));
+        tunnel.bring_up(LOCAL, &bare()).unwrap();
+        assert_eq!(names(&kernel), ["wan6"]);
+    }
+}
+
+#[test]
 fn a_new_login_mends_what_others_did_to_the_interface() {
     for carrier in [GIF, UDP] {
         second_login(carrier, [&numbered(); 2], LOCAL, |kernel, interface| {
@@ -224,12 +291,12 @@ fn if_a_call_fails_a_new_tunnel_fails_cleanly_and_works_the_next_time() {
             for n in 1..=MANY {
                 let kernel = change(silent());
                 kernel.fail_call(n, errno);
-                if let Err(error) = make_and_forget(&kernel, carrier, &numbered()) {
+                if let Err(error) = forget(named_tunnel(&kernel, carrier), &numbered()) {
                     failures += 1;
                     assert!(is_empty(&kernel), "call {n}, {errno}: {error} leaves {:?}", kernel.interfaces());
                     assert!(!error.to_string().is_empty());
                     // The call that is to fail may still be ahead.
-                    make_and_forget(&kernel, carrier, &numbered()).unwrap();
+                    forget(named_tunnel(&kernel, carrier), &numbered()).unwrap();
                 }
                 assert_eq!(kernel.interfaces().len(), 1);
             }

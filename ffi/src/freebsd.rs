@@ -30,7 +30,7 @@ fn ioctl<T: Argument>(socket: &OwnedFd, mut call: Call<T>) -> Result<Call<T>, Er
     let number: c_ulong = request.number().into();
     // SAFETY: the request's number gives the kernel the size of `T`, and it reads and writes no more at `argument`,
     // which may then hold any bytes, as `T` may. All pointers in `argument` are to `buffer`, which has no other user,
-    // and has the length that is passed with them.
+    // and has the length that is passed with them. The kernel does not write through a pointer without a length.
     let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut *argument) };
     check(outcome)?;
     Ok(call)

@@ -1,4 +1,5 @@
-//! Calls about interfaces: gif(4), and for gif and ng interfaces description, group, MTU, flags, IPv6 and addresses.
+//! Calls about interfaces: gif(4), and for gif and ng interfaces name, description, group, MTU, flags, IPv6 and
+//! addresses.
 
 use std::ffi::CStr;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,9 +9,9 @@ use zerocopy::FromZeros;
 use crate::abi::ioctl::{Call, Ioctl};
 use crate::abi::numbers::{
     IFF_UP, ND6_IFF_AUTO_LINKLOCAL, ND6_IFF_IFDISABLED, ND6_INFINITE_LIFETIME, SIOCAIFADDR_IN6, SIOCAIFGROUP,
-    SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCGIFINFO_IN6, SIOCGIFPDSTADDR,
+    SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFIB, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCGIFINFO_IN6, SIOCGIFPDSTADDR,
     SIOCGIFPSRCADDR, SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU,
-    SIOCSIFPHYADDR,
+    SIOCSIFNAME, SIOCSIFPHYADDR,
 };
 use crate::abi::{
     IfgReq, IfgroupreqGroup, IfgroupreqMembers, Ifname, Ifreq, IfreqAddr, IfreqBuffer, IfreqFlags,
@@ -52,6 +53,17 @@ pub fn outer_addresses(gif: &InterfaceName) -> Ends<Call<IfreqAddr>> {
 /// Destroys a gif.
 pub fn destroy_gif(gif: &InterfaceName) -> Call<Ifreq> {
     Call::new(SIOCIFDESTROY, Ifreq::new(ifname(gif)))
+}
+
+/// Renames an interface. EEXIST: there is an interface with the new name.
+pub fn rename(interface: &InterfaceName, name: &InterfaceName) -> Call<Ifreq> {
+    let buffer = [name.as_str().as_bytes(), &[0]].concat();
+    Call { request: SIOCSIFNAME, argument: Ifreq::new(ifname(interface)), buffer }
+}
+
+/// Gets the FIB of an interface, a number of setfib(1), in the answer's `number`.
+pub fn fib(interface: &InterfaceName) -> Call<IfreqNumber> {
+    Call::new(SIOCGIFFIB, with_number(interface, 0))
 }
 
 /// Sets the description. The kernel refuses one of more than `net.ifdescr_maxlen` bytes with ENAMETOOLONG.
@@ -106,9 +118,11 @@ pub fn member_names(list: &[u8]) -> Vec<InterfaceName> {
 
 /// Sets the MTU, in bytes. EINVAL: out of range.
 pub fn set_mtu(interface: &InterfaceName, mtu: u16) -> Call<IfreqNumber> {
-    let argument =
-        IfreqNumber { ifr_name: ifname(interface), number: i32::from(mtu), rest: FromZeros::new_zeroed() };
-    Call::new(SIOCSIFMTU, argument)
+    Call::new(SIOCSIFMTU, with_number(interface, i32::from(mtu)))
+}
+
+fn with_number(interface: &InterfaceName, number: i32) -> IfreqNumber {
+    IfreqNumber { ifr_name: ifname(interface), number, rest: FromZeros::new_zeroed() }
 }
 
 /// Gets the flags: see [`flags`].

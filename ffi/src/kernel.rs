@@ -94,6 +94,10 @@ pub trait Kernel {
     /// Destroys a gif and everything on it. EINVAL: this is an ng interface, which is removed with its node.
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()>;
 
+    /// Renames an interface. EEXIST: there is an interface with the new name.
+    fn rename(&mut self, interface: &InterfaceName, name: &InterfaceName) -> Result<()>;
+    /// The FIB of an interface: the number of a routing table, as in setfib(1).
+    fn fib(&mut self, interface: &InterfaceName) -> Result<i32>;
     /// Sets the description that ifconfig(8) shows. It must not contain a NUL.
     fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()>;
     /// The description of an interface, empty if it has none. ENXIO: no such interface.

@@ -21,7 +21,7 @@ use ffi::route_socket::{AddressChange, RouteSocket};
 use harness::freebsd::{
     ALL_NODES, addresses, far_end, free_port, has_address, has_flags, index, packet_for, run, skip,
 };
-use harness::{DEADLINE, wait_until};
+use harness::{DEADLINE, name, wait_until};
 use nix::net::if_::InterfaceFlags;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -230,6 +230,25 @@ fn descriptions_and_members_of_a_group_are_given_back() {
     assert_eq!(members.len(), 2);
     assert!(members.contains(&gif) && members.contains(&ng) && !members.contains(&other));
     assert_eq!(errno(kernel.join_group(&gif, "ends-in-1")), Errno::EINVAL);
+}
+
+#[test]
+fn an_interface_is_renamed_unless_another_has_the_name_and_its_fib_is_told() {
+    let Some((mut kernel, _turn)) = kernel() else { return };
+    let (ours, longest) = (name("dtcp.test-0"), name("a2345678901234_"));
+    let ng = Interface::ng(&mut *kernel.open_netgraph().expect("a control socket"));
+    let gif = Interface::gif(&mut kernel);
+    for interface in [&gif, &ng] {
+        let made = index(interface).expect("it exists");
+        assert_eq!(errno(kernel.rename(interface, &name("lo0"))), Errno::EEXIST);
+        for (from, to) in [(&**interface, &ours), (&ours, &longest), (&longest, &**interface)] {
+            kernel.rename(from, to).expect("a new name");
+            assert_eq!((index(from), index(to)), (None, Some(made)));
+            assert_eq!(errno(kernel.rename(from, &ours)), Errno::ENXIO);
+        }
+        assert_eq!(kernel.fib(interface), Ok(0));
+        assert_eq!(errno(kernel.fib(&ours)), Errno::ENXIO);
+    }
 }
 
 /// Sets every property, as each login does. `joins`: the interface is not in the group yet.

@@ -78,9 +78,10 @@ impl Client<'_> {
         if let Err(error) = self.tunnel.bring_up(local, &offer) {
             return self.leave(*active, Next::Failure(error.into()), now);
         }
+        let fib = self.tunnel.fib();
         if let Some(interface) = self.tunnel.interface() {
             let tunnel_type = self.plan.login.tunnel_type;
-            let parameters = Parameters::new(&self.plan.tunnel, tunnel_type, local, &offer, interface);
+            let parameters = Parameters::new(&self.plan.tunnel, tunnel_type, local, &offer, interface, fib);
             self.scripts.run(Event::Up, &parameters, now);
             active.up = Some(Up { since: now, parameters, offer, echo: self.new_echo(now) });
         }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Parser, ValueEnum};
 
+use ffi::name::{InterfaceName, LONGEST as LONGEST_INTERFACE};
+
 use super::{AUTH_FILE, PID_FILE, SCRIPT};
 use crate::exit::Exit;
 use crate::protocol::TunnelType;
@@ -73,6 +75,10 @@ pub struct CommandLine {
     #[arg(long, value_name = "FILE", help = format!("File with passwords, in lines of server:user:password [default: {AUTH_FILE}]"))]
     pub(super) auth_file: Option<PathBuf>,
 
+    /// Name of the tunnel's interface, instead of the kernel's choice
+    #[arg(long, value_name = "NAME", value_parser = interface_name)]
+    pub(super) interface: Option<InterfaceName>,
+
     /// Log in, but only print what would be done
     #[arg(long)]
     pub(super) rehearse: bool,
@@ -103,6 +109,15 @@ impl ValueEnum for TunnelType {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(self.word().into())
     }
+}
+
+/// What a shell, rc.conf(5) and pf.conf(5) can use without quotes; the kernel allows more.
+fn interface_name(word: &str) -> Result<InterfaceName, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let plain = word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.chars().all(is_plain);
+    InterfaceName::new(word).filter(|_| plain).ok_or_else(|| {
+        format!("not a name of 1 to {LONGEST_INTERFACE} letters, digits, '.', '_' and '-' that begins with a letter")
+    })
 }
 
 pub(super) fn user_name(word: &str) -> Result<String, String> {

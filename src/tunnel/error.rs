@@ -29,6 +29,8 @@ pub enum Step {
     Bind(SocketAddrV4),
     #[error("connect to {0}")]
     Connect(SocketAddrV4),
+    #[error("rename the interface")]
+    Rename,
     #[error("set the description")]
     SetDescription,
     #[error("join the group {GROUP}")]
@@ -64,6 +66,8 @@ pub enum Error {
     ModuleForbidden(&'static str),
     #[error("cannot load the kernel module {0}, which is normally installed with the kernel")]
     NoModule(&'static str, #[source] kernel::Error),
+    #[error("there already is an interface {0}")]
+    NameInUse(InterfaceName),
     #[error("UDP port {} is in use on {}", .0.port(), .0.ip())]
     PortInUse(SocketAddrV4),
     #[error("cannot bind the tunnel to {}, which is no longer an address of this host", .0.ip())]

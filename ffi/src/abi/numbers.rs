@@ -91,6 +91,10 @@ ioctls! {
     SIOCSIFMTU: IfreqNumber = 0x8020_6934;
     SIOCGIFFLAGS: IfreqFlags = 0xc020_6911;
     SIOCSIFFLAGS: IfreqFlags = 0x8020_6910;
+    /// Renames an interface.
+    SIOCSIFNAME: Ifreq = 0x8020_6928;
+    /// Gets the FIB of the packets that leave through an interface.
+    SIOCGIFFIB: IfreqNumber = 0xc020_695c;
     SIOCSIFDESCR: IfreqBuffer = 0x8020_6929;
     SIOCGIFDESCR: IfreqBuffer = 0xc020_692a;
     SIOCAIFGROUP: IfgroupreqGroup = 0x8028_6987 | 0x8024_6987;

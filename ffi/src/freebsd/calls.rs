@@ -102,6 +102,14 @@ impl Kernel for FreeBsd {
         }
     }
 
+    fn rename(&mut self, interface: &InterfaceName, name: &InterfaceName) -> Result<()> {
+        self.ioctl(interface::rename(interface, name)).map(drop)
+    }
+
+    fn fib(&mut self, interface: &InterfaceName) -> Result<i32> {
+        Ok(self.ioctl(interface::fib(interface))?.argument.number)
+    }
+
     fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()> {
         let text = CString::new(description).map_err(|_| Error::new("SIOCSIFDESCR", Errno::EINVAL))?;
         self.ioctl(interface::set_description(interface, &text)).map(drop)

@@ -107,6 +107,16 @@ impl Interfaces {
         self.all.iter_mut().find(|each| each.name == *name).ok_or(Errno::ENXIO)
     }
 
+    pub(super) fn rename(&mut self, name: &InterfaceName, to: &InterfaceName) -> Permitted<()> {
+        let is_taken = self.find(to).is_ok();
+        let interface = self.find_mut(name)?;
+        if is_taken {
+            return Err(Errno::EEXIST);
+        }
+        interface.name = to.clone();
+        Ok(())
+    }
+
     /// As SIOCIFDESTROY: an ng interface can only be removed with its node.
     pub(super) fn destroy_gif(&mut self, name: &InterfaceName) -> Permitted<()> {
         match self.find(name)?.kind {

@@ -9,9 +9,9 @@ use super::echo_socket::LoopedSocket;
 use super::interfaces::Kind;
 use super::{Command, Ksocket, MODULES, Place, Rehearsal, words};
 use crate::abi::numbers::{
-    SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFLAGS, SIOCGIFGMEMB,
+    SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFIB, SIOCGIFFLAGS, SIOCGIFGMEMB,
     SIOCGIFPSRCADDR, SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU,
-    SIOCSIFPHYADDR,
+    SIOCSIFNAME, SIOCSIFPHYADDR,
 };
 use crate::echo::EchoMark;
 use crate::errno::Errno;
@@ -75,6 +75,17 @@ impl Kernel for Rehearsal {
             kernel.interfaces.destroy_gif(gif)?;
             Ok(((), ifconfig(gif, &[&"destroy"])))
         })
+    }
+
+    fn rename(&mut self, interface: &InterfaceName, name: &InterfaceName) -> Result<()> {
+        self.state().change(SIOCSIFNAME.name, |kernel| {
+            kernel.interfaces.rename(interface, name)?;
+            Ok(((), ifconfig(interface, &[&"name", name])))
+        })
+    }
+
+    fn fib(&mut self, interface: &InterfaceName) -> Result<i32> {
+        self.state().look(SIOCGIFFIB.name, |kernel| kernel.interfaces.find(interface).map(|_| 0))
     }
 
     fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()> {
