@@ -39,7 +39,9 @@ use crate::backoff::Backoff;
 use crate::echo::Echo;
 use crate::exit::Exit;
 use crate::lookup::{Lookup, Resolver};
+use crate::password::Account;
 use crate::protocol::{Login, Offer, Session};
+use crate::report::chain;
 use crate::script::{Parameters, Runner};
 use crate::signals::{Signal, Signals};
 use crate::tunnel::{Settings, Tunnel};
@@ -67,7 +69,9 @@ pub struct Plan {
     pub tunnel: Settings,
     /// The server's TCP port.
     pub port: u16,
-    /// The account and the request.
+    /// The account, whose password SIGHUP reads again.
+    pub account: Account,
+    /// The login and the request.
     pub login: Rc<Login>,
     /// Whether to try again after a failure.
     pub reconnect: bool,
@@ -289,7 +293,20 @@ impl<'k> Client<'k> {
             Phase::Leaving(leaving) if matches!(leaving.next, Next::Stop) => return phase,
             _ => info!("SIGHUP: logging in again"),
         }
+        self.read_password_again();
         self.interrupt(phase, Next::LogIn, now)
+    }
+
+    /// If the auth file cannot be used or has no entry, the password stays: it may have been typed.
+    fn read_password_again(&mut self) {
+        match self.plan.account.password_in_file() {
+            Ok(Some(password)) if password != self.plan.login.password => {
+                info!("the auth file has a new password");
+                self.plan.login = Rc::new(Login { password, ..(*self.plan.login).clone() });
+            }
+            Ok(_) => {}
+            Err(error) => error!("{}; using the password that was read before", chain(&error)),
+        }
     }
 
     /// Ends the phase early, and continues with `next` after leaving the server.

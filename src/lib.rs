@@ -13,7 +13,7 @@ mod lookup;
 mod memory;
 pub mod options;
 mod ownership;
-mod password;
+pub mod password;
 mod prompt;
 pub mod protocol;
 mod report;

@@ -9,6 +9,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use nix::unistd::{Uid, User};
 
+use crate::password::Account;
 use crate::protocol::{Announcement, TunnelType};
 use crate::tunnel::{Carrier, Settings};
 pub use command_line::CommandLine;
@@ -50,10 +51,10 @@ pub struct Options {
     pub announcement: Option<Announcement>,
     /// Without `-n`: check for a NAT between this host and the server.
     pub nat_check: bool,
-    /// The user name at the server.
-    pub user: String,
-    /// The file with the password.
-    pub auth_file: InputFile,
+    /// The account at the server, and the file with its password.
+    pub account: Account,
+    /// Without `--no-prompt`: ask for the password if the file has none.
+    pub prompt: bool,
     /// The script to run when the tunnel comes up and goes down.
     pub script: InputFile,
     /// The pid file, if one is to be written.
@@ -76,7 +77,7 @@ impl Options {
             reconnect: typed.reconnect,
             port: typed.port,
             tunnel: Settings {
-                server: typed.server,
+                server: typed.server.clone(),
                 carrier: if typed.udp { Carrier::Udp { port: typed.udp_port } } else { Carrier::Gif },
                 mtu: typed.mtu,
                 interface: typed.interface,
@@ -84,8 +85,12 @@ impl Options {
             tunnel_type: typed.tunnel_type,
             announcement,
             nat_check: !typed.no_nat_check,
-            user: typed.user.map_or_else(login_name, Ok)?,
-            auth_file: input_file(typed.auth_file.as_deref(), AUTH_FILE)?,
+            account: Account {
+                server: typed.server,
+                user: typed.user.map_or_else(login_name, Ok)?,
+                auth_file: input_file(typed.auth_file.as_deref(), AUTH_FILE)?,
+            },
+            prompt: !typed.no_prompt,
             script: input_file(typed.script.as_deref(), SCRIPT)?,
             pid_file: pid_file.as_deref().map(full_path).transpose()?,
             warning: no_effect.then_some("-B has no effect without -U: a gif tunnel has no port"),
@@ -139,7 +144,7 @@ mod tests {
         assert_eq!((options.port, options.tunnel.mtu, options.tunnel.carrier), (20200, 1280, Carrier::Gif));
         assert_eq!((options.tunnel_type, options.announcement), (TunnelType::TunnelOnly, None));
         assert_eq!(options.script, InputFile { path: SCRIPT.into(), named: false });
-        assert_eq!(options.auth_file, InputFile { path: AUTH_FILE.into(), named: false });
+        assert_eq!(options.account.auth_file, InputFile { path: AUTH_FILE.into(), named: false });
         assert!(!(options.daemon || options.reconnect || options.debug || options.rehearse));
         assert_eq!(read("-U s").unwrap().tunnel.carrier, Carrier::Udp { port: 4028 });
     }
@@ -155,7 +160,7 @@ mod tests {
     fn if_an_option_is_repeated_the_last_one_counts() {
         // As with getopt(3): rc.conf may repeat an option that the rc.d script sets.
         let options = read("-l -l -u you -m 1400 -u me -m 1300 broker").unwrap();
-        assert_eq!((&*options.user, options.tunnel.mtu), ("me", 1300));
+        assert_eq!((&*options.account.user, options.tunnel.mtu), ("me", 1300));
     }
 
     #[test]
@@ -210,7 +215,7 @@ mod tests {
     fn the_server_is_required_and_the_user_is_the_login_name_by_default() {
         assert_eq!(read("-l").unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
         let login = User::from_uid(Uid::current()).unwrap().unwrap().name;
-        assert_eq!(read("broker").unwrap().user, login);
+        assert_eq!(read("broker").unwrap().account.user, login);
     }
 
     #[test]
@@ -240,7 +245,7 @@ mod tests {
         }
         let options = read("-s script --auth-file auth s").unwrap();
         assert_eq!(options.script, InputFile { path: here("script"), named: true });
-        assert_eq!(options.auth_file, InputFile { path: here("auth"), named: true });
+        assert_eq!(options.account.auth_file, InputFile { path: here("auth"), named: true });
     }
 
     #[test]

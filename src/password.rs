@@ -40,10 +40,10 @@ pub(crate) enum PasswordError {
     #[error("{}, line {line}: not of the form server:user:password", path.display())]
     BadLine { path: PathBuf, line: usize },
     #[error(
-        "no password for {user} at {server}: add a line {server}:{user}:PASSWORD to {}, or start dtcpclient from a terminal",
+        "no password for {user} at {server}: add a line {server}:{user}:PASSWORD to {}, or {otherwise}",
         path.display()
     )]
-    NoTerminal { user: String, server: String, path: PathBuf },
+    NoEntry { user: String, server: String, path: PathBuf, otherwise: &'static str },
     #[error("cannot ask for the password on the terminal")]
     Terminal(#[source] io::Error),
     #[error("no password was typed")]
@@ -55,43 +55,88 @@ pub(crate) enum PasswordError {
     Interrupted,
 }
 
-/// Returns the password of `user` at `server`: from the auth file or, if it has none, from the terminal.
-pub(crate) fn find(
-    auth_file: &InputFile,
-    server: &str,
-    user: &str,
-    signals: &mut Signals,
-) -> Result<Password, PasswordError> {
-    match read_auth_file(auth_file, server, user)? {
-        Some(password) => Ok(password),
-        None => ask(&auth_file.path, server, user, signals),
-    }
+/// A user's account at a server, and the file with its password.
+#[derive(Debug)]
+pub struct Account {
+    /// The server, as given on the command line.
+    pub server: String,
+    /// The user name.
+    pub user: String,
+    /// The auth file.
+    pub auth_file: InputFile,
 }
 
-/// Returns the entry in the auth file, if there is one.
-fn read_auth_file(
-    auth_file: &InputFile,
-    server: &str,
-    user: &str,
-) -> Result<Option<Password>, PasswordError> {
-    let path = &auth_file.path;
-    let unreadable = |source| PasswordError::Unreadable { path: path.clone(), source };
-    // If it is a pipe, do not wait for a writer.
-    let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
-        Ok(file) => file,
-        Err(error) if !auth_file.named => {
-            if error.kind() != io::ErrorKind::NotFound {
-                warn!("{}", chain(&unreadable(error)));
-            }
-            return Ok(None);
+impl Account {
+    /// Returns the password: from the auth file or, if it has none, from the terminal, unless nobody may be asked.
+    pub(crate) fn password(&self, prompt: bool, signals: &mut Signals) -> Result<Password, PasswordError> {
+        match self.password_in_file()? {
+            Some(password) => Ok(password),
+            None if prompt => self.ask(signals),
+            None => Err(self.no_entry("start dtcpclient without --no-prompt")),
         }
-        Err(error) => return Err(unreadable(error)),
-    };
-    let size = check(&file, path)?;
-    // Larger than the file: a buffer that is full is reallocated, which leaves a copy of the passwords in memory.
-    let mut content = Zeroizing::new(Vec::with_capacity(size + 64));
-    file.take(LARGEST_FILE).read_to_end(&mut content).map_err(unreadable)?;
-    find_entry(&content, path, server, user)
+    }
+
+    /// Returns the password in the auth file, if there is one.
+    pub(crate) fn password_in_file(&self) -> Result<Option<Password>, PasswordError> {
+        let path = &self.auth_file.path;
+        let unreadable = |source| PasswordError::Unreadable { path: path.clone(), source };
+        // If it is a pipe, do not wait for a writer.
+        let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
+            Ok(file) => file,
+            Err(error) if !self.auth_file.named => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    warn!("{}", chain(&unreadable(error)));
+                }
+                return Ok(None);
+            }
+            Err(error) => return Err(unreadable(error)),
+        };
+        let size = check(&file, path)?;
+        // Larger than the file: a buffer that is full is reallocated, which leaves a copy of the passwords in memory.
+        let mut content = Zeroizing::new(Vec::with_capacity(size + 64));
+        file.take(LARGEST_FILE).read_to_end(&mut content).map_err(unreadable)?;
+        self.find_entry(&content)
+    }
+
+    fn find_entry(&self, content: &[u8]) -> Result<Option<Password>, PasswordError> {
+        let path = &self.auth_file.path;
+        let bad_line = |BadLine(line)| PasswordError::BadLine { path: path.clone(), line };
+        let found = auth_file::find_entry(content, &self.server, &self.user).map_err(bad_line)?;
+        Ok(found.map(|Entry { line, password }| {
+            if password.ends_with(b" ") || password.ends_with(b"\t") {
+                warn!("{}, line {line}: the blank at the end is part of the password", path.display());
+            }
+            Zeroizing::new(password.to_vec())
+        }))
+    }
+
+    fn ask(&self, signals: &mut Signals) -> Result<Password, PasswordError> {
+        match prompt::ask(&format!("Password of {} at {}: ", self.user, self.server), signals) {
+            Ok(Answer::Typed(password)) if password.is_empty() => Err(PasswordError::Empty),
+            // rpassword replaces invalid UTF-8 with this character.
+            Ok(Answer::Typed(password)) if password.contains(char::REPLACEMENT_CHARACTER) => {
+                Err(PasswordError::NotUtf8)
+            }
+            Ok(Answer::Typed(mut password)) => {
+                Ok(Zeroizing::new(std::mem::take(&mut *password).into_bytes()))
+            }
+            Ok(Answer::Interrupted) => Err(PasswordError::Interrupted),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => {
+                Err(self.no_entry("start dtcpclient from a terminal"))
+            }
+            Err(error) => Err(PasswordError::Terminal(error)),
+        }
+    }
+
+    fn no_entry(&self, otherwise: &'static str) -> PasswordError {
+        let Self { server, user, auth_file } = self;
+        PasswordError::NoEntry {
+            user: user.clone(),
+            server: server.clone(),
+            path: auth_file.path.clone(),
+            otherwise,
+        }
+    }
 }
 
 /// Checks that only root and this user can write the open file. Returns its size in bytes.
@@ -111,50 +156,19 @@ fn check(file: &File, path: &Path) -> Result<usize, PasswordError> {
     }
 }
 
-fn find_entry(
-    content: &[u8],
-    path: &Path,
-    server: &str,
-    user: &str,
-) -> Result<Option<Password>, PasswordError> {
-    let bad_line = |BadLine(line)| PasswordError::BadLine { path: path.to_owned(), line };
-    let found = auth_file::find_entry(content, server, user).map_err(bad_line)?;
-    Ok(found.map(|Entry { line, password }| {
-        if password.ends_with(b" ") || password.ends_with(b"\t") {
-            warn!("{}, line {line}: the blank at the end is part of the password", path.display());
-        }
-        Zeroizing::new(password.to_vec())
-    }))
-}
-
-fn ask(auth_file: &Path, server: &str, user: &str, signals: &mut Signals) -> Result<Password, PasswordError> {
-    match prompt::ask(&format!("Password of {user} at {server}: "), signals) {
-        Ok(Answer::Typed(password)) if password.is_empty() => Err(PasswordError::Empty),
-        // rpassword replaces invalid UTF-8 with this character.
-        Ok(Answer::Typed(password)) if password.contains(char::REPLACEMENT_CHARACTER) => {
-            Err(PasswordError::NotUtf8)
-        }
-        Ok(Answer::Typed(mut password)) => Ok(Zeroizing::new(std::mem::take(&mut *password).into_bytes())),
-        Ok(Answer::Interrupted) => Err(PasswordError::Interrupted),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => {
-            Err(PasswordError::NoTerminal {
-                user: user.to_owned(),
-                server: server.to_owned(),
-                path: auth_file.to_owned(),
-            })
-        }
-        Err(error) => Err(PasswordError::Terminal(error)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::fs;
 
+    fn account(auth_file: impl Into<PathBuf>) -> Account {
+        let auth_file = InputFile { path: auth_file.into(), named: true };
+        Account { server: "broker".to_owned(), user: "foo".to_owned(), auth_file }
+    }
+
     fn find_in(content: &str) -> Result<Option<Password>, PasswordError> {
-        find_entry(content.as_bytes(), Path::new("/etc/auth"), "broker", "foo")
+        account("/etc/auth").find_entry(content.as_bytes())
     }
 
     #[test]
@@ -192,7 +206,7 @@ mod tests {
     }
 
     fn read(path: &Path) -> Result<Option<Password>, PasswordError> {
-        read_auth_file(&InputFile { path: path.to_owned(), named: true }, "broker", "foo")
+        account(path).password_in_file()
     }
 
     #[test]
@@ -216,7 +230,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_file_makes_the_reader_panic(content in any::<Vec<u8>>()) {
-            let _ = find_entry(&content, Path::new("x"), "broker", "foo");
+            let _ = account("x").find_entry(&content);
         }
     }
 }

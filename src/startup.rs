@@ -13,7 +13,7 @@ use crate::client::{Client, Plan};
 use crate::daemon::{self, DaemonError, PidFile};
 use crate::exit::Exit;
 use crate::options::Options;
-use crate::password::{self, PasswordError};
+use crate::password::{Password, PasswordError};
 use crate::protocol::Login;
 use crate::report::report;
 use crate::script::{self, Limits, Runner, ScriptError, ScriptMode};
@@ -68,8 +68,7 @@ fn start(options: Options) -> Result<Exit, StartError> {
     let program = script::check(&options.script)?;
     tunnel.check_privilege()?;
     let mut pid_file = options.pid_file.as_deref().map(PidFile::lock).transpose()?;
-    let server = &options.tunnel.server;
-    let password = password::find(&options.auth_file, server, &options.user, &mut signals)?;
+    let password = options.account.password(options.prompt, &mut signals)?;
     tunnel.remove_leftovers();
     tunnel.check_name()?;
     let starter = options.daemon.then(daemon::detach).transpose()?;
@@ -80,22 +79,23 @@ fn start(options: Options) -> Result<Exit, StartError> {
         starter.ready()?;
         logging::use_syslog();
     }
-    info!("starting: tunnel type {}, server {server}", options.tunnel_type);
+    info!("starting: tunnel type {}, server {}", options.tunnel_type, options.account.server);
     let scripts = Runner::new(program, script_mode(&options), Limits::default());
     let exit = Client::new(plan(options, password), tunnel, scripts, &mut signals, routes).run();
     info!("exiting");
     Ok(exit)
 }
 
-fn plan(options: Options, password: password::Password) -> Plan {
+fn plan(options: Options, password: Password) -> Plan {
     let login = Login {
-        user: options.user,
+        user: options.account.user.clone(),
         password,
         tunnel_type: options.tunnel_type,
         udp: options.announcement,
         nat_check: options.nat_check,
     };
-    Plan { tunnel: options.tunnel, port: options.port, login: Rc::new(login), reconnect: options.reconnect }
+    let Options { account, tunnel, port, reconnect, .. } = options;
+    Plan { account, tunnel, port, login: Rc::new(login), reconnect }
 }
 
 /// A kernel, and a socket that reports changes of this host's addresses, if available.

@@ -40,7 +40,7 @@ fn run(body: &str, act: impl FnOnce(&Process, &Directory) + Send) -> (Exit, Dire
     let broker = Broker::start(&directory, &[]);
     let options = options(&directory, broker.port);
     let login = Login {
-        user: options.user,
+        user: options.account.user.clone(),
         password: PASSWORD.as_bytes().to_vec().into(),
         tunnel_type: options.tunnel_type,
         udp: options.announcement,
@@ -51,7 +51,8 @@ fn run(body: &str, act: impl FnOnce(&Process, &Directory) + Send) -> (Exit, Dire
     let kernel = silent();
     let mut shared = kernel.clone();
     let tunnel = Tunnel::new(&mut shared, options.tunnel.clone());
-    let plan = Plan { tunnel: options.tunnel, port: options.port, login: Rc::new(login), reconnect: false };
+    let Options { account, tunnel: settings, port, .. } = options;
+    let plan = Plan { account, tunnel: settings, port, login: Rc::new(login), reconnect: false };
     let files = &directory;
     let exit = thread::scope(|scope| {
         // Should a wait in it fail, the broker goes with it, and the client ends.

@@ -41,6 +41,10 @@ struct Asking {
 impl Asking {
     /// Starts a shell that runs `script`, with the client's command line as its arguments.
     fn start(script: &str) -> Self {
+        Self::start_with(script, &[])
+    }
+
+    fn start_with(script: &str, options: &[&str]) -> Self {
         let directory = Directory::default();
         let broker = Broker::start(&directory, &[]);
         directory.write("auth", "another:me:x\n", 0o600);
@@ -52,7 +56,7 @@ impl Asking {
         found.input_flags |= InputFlags::from_bits_retain(0x8000);
         tcsetattr(&pty.slave, SetArg::TCSANOW, &found).expect("a terminal");
         let path = ttyname(&pty.slave).expect("its name");
-        let client = directory.client(broker.port, &["--rehearse"]);
+        let client = directory.client(broker.port, &[&["--rehearse"], options].concat());
         let mut command = Command::new("setsid");
         command.args(["--wait", "sh", "-c", &format!("tty=$1; shift; exec 3<>\"$tty\"; {script}"), "sh"]);
         command.arg(path).arg(client.get_program()).args(client.get_args());
@@ -139,6 +143,14 @@ fn wait_until_stopped(pid: impl std::fmt::Display) {
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
         state.contains(") T ").then_some(())
     });
+}
+
+#[test]
+fn with_no_prompt_nobody_is_asked() {
+    let mut asking = Asking::start_with(DIRECTLY, &["--no-prompt"]);
+    asking.end("no password for me at 127.0.0.1: add a line");
+    asking.wait_for("\n", 1);
+    assert!(!asking.shown.contains(QUESTION), "{}", asking.shown);
 }
 
 #[test]

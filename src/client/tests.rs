@@ -8,11 +8,11 @@ use ffi::errno::Errno;
 use ffi::kernel::{Ends, Kernel};
 use ffi::name::InterfaceName;
 use ffi::rehearsal::Rehearsal;
-use harness::{is_empty, wait_until};
+use harness::{Directory, is_empty, wait_until};
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::*;
-use crate::options::Options;
+use crate::options::{InputFile, Options};
 use crate::protocol::{Announcement, GREETING_TIMEOUT, PING_INTERVAL, Reason, Stage, TunnelType};
 use crate::script::{Limits, ScriptMode};
 use crate::tunnel;
@@ -22,8 +22,8 @@ const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const GREETING: &[u8] = b"+OK 0123 hello\r\n";
 const OFFER: &[u8] = b"+OK 127.0.0.1 127.0.0.1\r\n";
 
-fn settings() -> Settings {
-    Options::read(["dtcpclient", "127.0.0.1"].map(Into::into)).unwrap().tunnel
+fn options() -> Options {
+    Options::read(["dtcpclient", "-u", "me", "127.0.0.1"].map(Into::into)).unwrap()
 }
 
 fn plan(port: u16, reconnect: bool) -> Plan {
@@ -34,7 +34,8 @@ fn plan(port: u16, reconnect: bool) -> Plan {
         udp: None,
         nat_check: true,
     };
-    Plan { tunnel: settings(), port, login: Rc::new(login), reconnect }
+    let Options { account, tunnel, .. } = options();
+    Plan { account, tunnel, port, login: Rc::new(login), reconnect }
 }
 
 /// A client without a script. The values that it borrows are leaked.
@@ -223,6 +224,28 @@ fn a_signal_while_leaving_changes_the_next_step_but_does_not_undo_a_stop() {
     let phase = client.log_in_again(phase, now);
     drop(server);
     assert_eq!(exit_of(&step(&mut client, phase, now)), Some(Exit::Ok));
+}
+
+#[test]
+fn sighup_reads_the_auth_file_again_and_keeps_the_password_if_it_cannot() {
+    let directory = Directory::default();
+    let now = Instant::now();
+    let (mut client, phase, _held) = in_phase("waiting", now);
+    client.plan.account.auth_file = InputFile { path: directory.file("auth").into(), named: true };
+    for (content, mode, password) in [
+        ("127.0.0.1:me:new\n", 0o600, "new"),
+        ("127.0.0.1:me:unsafe\n", 0o666, "new"),
+        ("127.0.0.1:you:other\n", 0o600, "new"),
+        ("malformed\n", 0o600, "new"),
+        ("127.0.0.1:me:newer\n", 0o600, "newer"),
+    ] {
+        directory.write("auth", content, mode);
+        client.read_password_again();
+        assert_eq!(**client.plan.login.password, *password.as_bytes(), "{content}");
+    }
+    directory.write("auth", "127.0.0.1:me:last\n", 0o600);
+    assert_eq!(client.log_in_again(phase, now).state(), "looking up the server");
+    assert_eq!(**client.plan.login.password, *b"last");
 }
 
 #[test]

@@ -53,6 +53,10 @@ pub struct CommandLine {
     #[arg(short = 'n', long)]
     pub(super) no_nat_check: bool,
 
+    /// Do not ask for the password on the terminal
+    #[arg(long)]
+    pub(super) no_prompt: bool,
+
     /// TCP port of the server
     #[arg(short = 'p', long, default_value = "20200", value_parser = port)]
     pub(super) port: u16,

@@ -29,6 +29,7 @@ pub const PING_INTERVAL: Duration = Duration::from_mins(1);
 pub const MOST_LINES: u32 = 200;
 
 /// The account, and the tunnel to request.
+#[derive(Clone)]
 pub struct Login {
     /// The user's name at the server.
     pub user: String,
