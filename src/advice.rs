@@ -1,11 +1,12 @@
 //! Advice on errors, in terms of options and files: the last part of a report.
 
 use crate::client::Failure;
-use crate::daemon::DaemonError;
 use crate::password::PasswordError;
+use crate::pid_file::PidFileError;
 use crate::protocol::{OfferError, Reason};
 use crate::script::ScriptError;
 use crate::startup::StartError;
+use crate::status_socket::StatusError;
 use crate::tunnel::{self, Step};
 
 /// Advice on why the program does not start; empty if the message is sufficient.
@@ -15,11 +16,18 @@ pub(crate) fn about_start(error: &StartError) -> &'static str {
         StartError::Tunnel(error) => about_tunnel(error),
         StartError::Password(PasswordError::Terminal(_)) => "add it to the auth file",
         StartError::Script(ScriptError::Missing(..)) => "specify another with -s",
-        StartError::Daemon(DaemonError::Running { .. }) => "stop it, or specify another file with -f",
-        StartError::Daemon(DaemonError::PidFile { .. } | DaemonError::NotAPidFile(_)) => {
-            "specify another file with -f"
-        }
+        StartError::PidFile(PidFileError::Running { .. }) => "stop it, or specify another file with -f",
+        StartError::PidFile(_) => "specify another file with -f",
         _ => "",
+    }
+}
+
+/// Advice on why the status is not known; empty if the message is sufficient.
+pub(crate) fn about_status(error: &StatusError) -> &'static str {
+    match error {
+        StatusError::NotRunning(_) => "if it was started with -f, specify the same file",
+        StatusError::NotPermitted(_) => "run it as root",
+        StatusError::NoAnswer { .. } => "",
     }
 }
 

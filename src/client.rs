@@ -36,14 +36,17 @@ use ffi::route_socket::RouteSocket;
 use log::{error, info};
 
 use crate::backoff::Backoff;
+use crate::daemon::Starter;
 use crate::echo::Echo;
 use crate::exit::Exit;
+use crate::logging;
 use crate::lookup::{Lookup, Resolver};
 use crate::password::Account;
 use crate::protocol::{Login, Offer, Session};
 use crate::report::chain;
 use crate::script::{Parameters, Runner};
 use crate::signals::{Signal, Signals};
+use crate::status_socket::StatusSocket;
 use crate::tunnel::{Settings, Tunnel};
 use clocks::Clocks;
 use connection::{Attempt, Connection};
@@ -146,6 +149,12 @@ pub struct Client<'k> {
     clocks: Clocks,
     /// When a new address of this host last began an attempt, or will begin one.
     hurried: Option<Instant>,
+    /// Tells the status to who asks.
+    status_socket: Option<StatusSocket>,
+    /// Waits until the tunnel is up.
+    starter: Option<Starter>,
+    /// The last failure, and its time.
+    last_failure: Option<(SystemTime, String)>,
     /// The current state, and when it began.
     state: &'static str,
     since: SystemTime,
@@ -173,10 +182,23 @@ impl<'k> Client<'k> {
             resolver: Resolver::default(),
             clocks: Clocks::new(SystemTime::now(), Instant::now()),
             hurried: None,
+            status_socket: None,
+            starter: None,
+            last_failure: None,
             state: "",
             since: SystemTime::now(),
             logins: 0,
         }
+    }
+
+    /// Tells the status on this socket.
+    pub fn with_status_socket(self, status_socket: Option<StatusSocket>) -> Self {
+        Self { status_socket, ..self }
+    }
+
+    /// Reports to the starter when the tunnel is up for the first time.
+    pub fn with_starter(self, starter: Option<Starter>) -> Self {
+        Self { starter, ..self }
     }
 
     /// Runs until the program should exit, then removes the tunnel.
@@ -188,6 +210,7 @@ impl<'k> Client<'k> {
     fn run_from(&mut self, mut phase: Phase) -> Exit {
         let exit = loop {
             self.note_state(&phase);
+            self.tell_starter(&phase);
             if let Phase::Ending(exit) = phase
                 && self.scripts.is_idle()
             {
@@ -226,6 +249,18 @@ impl<'k> Client<'k> {
         }
     }
 
+    /// Releases the starter once the tunnel is up and the script has ended.
+    fn tell_starter(&mut self, phase: &Phase) {
+        if let Phase::Session(active) = phase
+            && active.up.is_some()
+            && self.scripts.is_idle()
+            && let Some(starter) = self.starter.take()
+        {
+            logging::leave_console();
+            starter.up();
+        }
+    }
+
     fn handle(&mut self, mut phase: Phase, ready: &[Source], now: Instant) -> Phase {
         for source in ready {
             phase = match source {
@@ -241,9 +276,13 @@ impl<'k> Client<'k> {
                     phase
                 }
                 Source::Echo => self.handle_echo(phase, now),
+                Source::Status => self.tell_status(phase, now),
             };
         }
         self.scripts.handle_timer(now);
+        if let Some(socket) = &mut self.status_socket {
+            socket.handle_timer(now);
+        }
         if self.look.is_some_and(|instant| instant <= now) {
             phase = self.look(phase, now);
         }
@@ -274,7 +313,7 @@ impl<'k> Client<'k> {
                     phase = self.stop(phase, now);
                 }
                 Signal::LogInAgain => phase = self.log_in_again(phase, now),
-                Signal::LogStatus => info!("{}", self.status(&phase, now)),
+                Signal::LogStatus => info!("{}", self.status(&phase, now).line()),
                 Signal::Child => self.scripts.handle_child(now),
             }
         }
@@ -332,9 +371,15 @@ impl<'k> Client<'k> {
         }
     }
 
+    fn note_failure(&mut self, report: &str) {
+        self.last_failure = Some((SystemTime::now(), report.to_owned()));
+    }
+
     /// Logs a failure. The next phase depends on its severity and on whether to reconnect.
     fn fail(&mut self, failure: &Failure, now: Instant) -> Phase {
-        error!("{}", failure.report());
+        let report = failure.report();
+        error!("{report}");
+        self.note_failure(&report);
         let severity = failure.severity();
         let last = match severity {
             Severity::Final => true,

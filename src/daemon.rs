@@ -1,260 +1,141 @@
-//! Detaching from the terminal, and the pid file.
+//! Detaching from the terminal, and what the process that started the daemon waits for.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, PipeReader, PipeWriter, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{File, OpenOptions};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use fork::Fork;
-use log::error;
+use log::{error, warn};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit::Exit;
+use crate::signals::Signals;
+use crate::timeout::time_until;
 
-/// How often to open the pid file if its previous owner keeps removing it.
-const ATTEMPTS: u32 = 10;
-/// The longest content that can be a pid, in bytes.
-const LONGEST_PID: u64 = 32;
+/// In the pipe to the starter: the daemon has written its pid file.
+const RUNNING: u8 = 1;
+/// In the pipe to the starter: the tunnel is up, and the script has ended.
+const UP: u8 = 2;
 
-/// Why the program cannot detach or hold its pid file.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DaemonError {
-    /// Another process holds the lock on the pid file. Its content is normally the pid of that process.
-    #[error("dtcpclient is already running{}: it holds {}", pid_of(*holder), path.display())]
-    Running { path: PathBuf, holder: Option<u32> },
-    #[error("cannot create the pid file {}", path.display())]
-    PidFile { path: PathBuf, source: io::Error },
-    /// A link, directory, device or pipe, or a file with other content, which would be lost.
-    #[error("{} is not a pid file (a regular file that is empty or contains a pid)", .0.display())]
-    NotAPidFile(PathBuf),
-    #[error("cannot detach from the terminal")]
-    Detach(#[source] io::Error),
-}
-
-fn pid_of(holder: Option<u32>) -> String {
-    holder.map(|pid| format!(" as process {pid}")).unwrap_or_default()
-}
-
-/// The process that started the daemon and waits for it. If the daemon ends early, its end of the pipe is closed.
-pub(crate) struct Starter(PipeWriter);
+/// The process that started the daemon and waits for it, which prints what is written to it. If the daemon ends early,
+/// its end of the pipe is closed.
+pub struct Starter(PipeWriter);
 
 /// Continues in a new process, without a terminal and in the root directory. This process waits until the new one is
-/// ready, and exits with status 0. If the new one ends before, this one exits with the same status.
+/// running or, if `wait` is not zero, until the tunnel is up, but no longer than that. If the new one ends before, this
+/// one exits with the same status.
 ///
-/// The daemon keeps standard error until it is ready. No other thread may be running.
-pub(crate) fn detach() -> Result<Starter, DaemonError> {
-    try_detach().map_err(DaemonError::Detach)
-}
-
-fn try_detach() -> io::Result<Starter> {
+/// The daemon keeps standard error until it is running. No other thread may be running.
+pub(crate) fn detach(wait: Duration) -> io::Result<Starter> {
     let (pipe, starter) = io::pipe()?;
     if let Fork::Parent(daemon) = fork::fork()? {
         drop(starter);
+        let status = wait_for(Pid::from_raw(daemon), pipe, wait).unwrap_or_else(|error| {
+            error!("cannot wait for the daemon: {error}");
+            Exit::OsError.code().into()
+        });
         // Destructors would remove the pid file, which is the daemon's now.
-        signal_hook::low_level::exit(wait_until_ready(pipe, Pid::from_raw(daemon)));
+        signal_hook::low_level::exit(status);
     }
     setsid()?;
     chdir("/")?;
     dup2_stdin(File::open("/dev/null")?)?;
+    // A starter that does not read must not stop the daemon.
+    fcntl(&starter, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok(Starter(starter))
 }
 
-/// Returns the exit status for the starter.
-fn wait_until_ready(mut pipe: PipeReader, daemon: Pid) -> i32 {
-    if pipe.read_exact(&mut [0]).is_ok() {
-        return Exit::Ok.code().into();
+/// Returns the exit status of the starter.
+fn wait_for(daemon: Pid, mut pipe: PipeReader, wait: Duration) -> io::Result<i32> {
+    // Those of before the fork would be taken from the daemon.
+    let mut signals = Signals::of(&[SIGHUP, SIGINT, SIGTERM].map(|number| (number, ())))?;
+    let end = Instant::now() + wait;
+    let awaited = if wait.is_zero() { RUNNING } else { UP };
+    loop {
+        let timeout = if wait.is_zero() { PollTimeout::NONE } else { time_until(end) };
+        let [pipe_fd, signals_fd] =
+            [pipe.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut [pipe_fd, signals_fd], timeout) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno.into()),
+            Ok(0) => warn!(
+                "the tunnel is not up after {} s; the daemon goes on: see dtcpclient --status",
+                wait.as_secs()
+            ),
+            Ok(_) if !signals.take().is_empty() => {
+                warn!("interrupted; the daemon goes on: see dtcpclient --status");
+            }
+            Ok(_) => {
+                let mut bytes = [0; 1024];
+                let length = pipe.read(&mut bytes)?;
+                if length == 0 {
+                    return status_of(daemon);
+                }
+                if print_up_to(awaited, &bytes[..length])? {
+                    return Ok(Exit::Ok.code().into());
+                }
+                continue;
+            }
+        }
+        return Ok(Exit::NotUp.code().into());
     }
-    match waitpid(daemon, None) {
-        Ok(WaitStatus::Exited(_, status)) => return status,
-        Ok(WaitStatus::Signaled(_, signal, _)) => error!("the daemon was killed by {signal}"),
-        other => error!("cannot wait for the daemon: {other:?}"),
+}
+
+/// Prints what the daemon writes, without its marks. Returns whether the awaited mark was there.
+fn print_up_to(awaited: u8, bytes: &[u8]) -> io::Result<bool> {
+    let text: Vec<u8> = bytes.iter().copied().filter(|byte| ![RUNNING, UP].contains(byte)).collect();
+    io::stderr().write_all(&text)?;
+    Ok(bytes.contains(&awaited))
+}
+
+/// The status with which the daemon has ended. One that was stopped has no tunnel.
+fn status_of(daemon: Pid) -> io::Result<i32> {
+    match waitpid(daemon, None)? {
+        WaitStatus::Exited(_, 0) => Ok(Exit::NotUp.code().into()),
+        WaitStatus::Exited(_, status) => Ok(status),
+        WaitStatus::Signaled(_, signal, _) => {
+            error!("the daemon was killed by {signal}");
+            Ok(Exit::Software.code().into())
+        }
+        other => Err(io::Error::other(format!("it is {other:?}"))),
     }
-    Exit::Software.code().into()
 }
 
 impl Starter {
-    /// Reports that the daemon is ready, after redirecting standard output and standard error to `/dev/null`.
-    pub(crate) fn ready(mut self) -> Result<(), DaemonError> {
-        let null = OpenOptions::new().write(true).open("/dev/null").map_err(DaemonError::Detach)?;
-        let redirected = dup2_stdout(&null).and_then(|()| dup2_stderr(&null));
-        redirected.map_err(|errno| DaemonError::Detach(errno.into()))?;
-        // The starter may have been killed.
-        let _ = self.0.write_all(&[0]);
+    /// Reports that the daemon is running, after redirecting standard output and standard error to `/dev/null`.
+    pub(crate) fn running(&mut self) -> io::Result<()> {
+        let null = OpenOptions::new().write(true).open("/dev/null")?;
+        dup2_stdout(&null)?;
+        dup2_stderr(&null)?;
+        self.tell(RUNNING);
         Ok(())
     }
-}
 
-/// A locked pid file, which is removed on drop.
-#[derive(Debug)]
-pub(crate) struct PidFile {
-    path: PathBuf,
-    file: Flock<File>,
-}
-
-impl PidFile {
-    /// Creates the pid file or opens the one that a killed process left, and locks it. [`PidFile::write`] replaces its
-    /// content. Anything that is not a pid file is left untouched.
-    pub(crate) fn lock(path: &Path) -> Result<Self, DaemonError> {
-        let failed = |source| DaemonError::PidFile { path: path.to_owned(), source };
-        for _ in 0..ATTEMPTS {
-            let file = open(path)?;
-            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(file) => file,
-                Err((file, Errno::EWOULDBLOCK)) => {
-                    return Err(DaemonError::Running { path: path.to_owned(), holder: pid_in(&file) });
-                }
-                Err((_, errno)) => return Err(failed(errno.into())),
-            };
-            if is_still(&file, path) {
-                if file.metadata().map_err(failed)?.len() > 0 && pid_in(&file).is_none() {
-                    return Err(DaemonError::NotAPidFile(path.to_owned()));
-                }
-                return Ok(Self { path: path.to_owned(), file });
-            }
-        }
-        Err(failed(io::Error::other("another process keeps removing it")))
+    /// A writer of lines that the starter prints on its standard error. It never blocks.
+    pub(crate) fn console(&self) -> io::Result<PipeWriter> {
+        self.0.try_clone()
     }
 
-    /// Writes the pid of this process. All users may read the file, regardless of the umask.
-    pub(crate) fn write(&mut self) -> Result<(), DaemonError> {
-        self.try_write().map_err(|source| DaemonError::PidFile { path: self.path.clone(), source })
+    /// A starter that is the reader of this pipe.
+    #[cfg(test)]
+    pub(crate) fn reading() -> (PipeReader, Self) {
+        let (pipe, starter) = io::pipe().expect("a pipe");
+        (pipe, Self(starter))
     }
 
-    fn try_write(&mut self) -> io::Result<()> {
-        self.file.set_permissions(Permissions::from_mode(0o644))?;
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        writeln!(self.file, "{}", std::process::id())
-    }
-}
-
-/// Removes the file before it is closed, which releases the lock.
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        if is_still(&self.file, &self.path) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Opens a regular file, or creates it. Does not follow a link at the end of the path, nor wait on a pipe.
-fn open(path: &Path) -> Result<File, DaemonError> {
-    let not_a_pid_file = || DaemonError::NotAPidFile(path.to_owned());
-    let failed = |source| DaemonError::PidFile { path: path.to_owned(), source };
-    // Opening a device can have effects. Checked again once it is open, since it may have been replaced.
-    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(not_a_pid_file());
-    }
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).custom_flags(flags);
-    let file = options.open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_file() { Ok(file) } else { Err(not_a_pid_file()) }
-}
-
-fn pid_in(file: &File) -> Option<u32> {
-    let mut text = String::new();
-    file.take(LONGEST_PID + 1).read_to_string(&mut text).ok()?;
-    let pid = text.trim_ascii_end();
-    let is_a_pid = text.len() as u64 <= LONGEST_PID && pid.bytes().all(|byte| byte.is_ascii_digit());
-    is_a_pid.then(|| pid.parse().ok())?
-}
-
-/// Whether `path` is still the open file: its previous owner may have removed it before we locked it.
-fn is_still(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use nix::pty::openpty;
-    use nix::sys::stat::Mode;
-    use nix::unistd::{mkfifo, ttyname};
-
-    use super::*;
-    use crate::exit::Exit;
-    use crate::startup::StartError;
-
-    #[test]
-    fn the_file_is_locked_has_our_pid_can_be_read_by_all_and_is_removed_on_drop() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pid");
-        // A file left by a killed process is reused.
-        for stale in ["", "99999999", "4294967295  \n"] {
-            fs::write(&path, stale).unwrap();
-            let mut pid_file = PidFile::lock(&path).unwrap();
-            pid_file.write().unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()), "{stale:?}");
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
-            let error = PidFile::lock(&path).unwrap_err();
-            assert!(error.to_string().contains(&format!("as process {}", std::process::id())), "{error}");
-            drop(pid_file);
-            assert!(!path.exists());
-        }
+    /// Reports that the tunnel is up.
+    pub(crate) fn up(mut self) {
+        self.tell(UP);
     }
 
-    #[test]
-    fn a_file_that_has_replaced_the_pid_file_is_not_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pid");
-        let pid_file = PidFile::lock(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, "other").unwrap();
-        drop(pid_file);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "other");
-    }
-
-    fn refused(path: &Path) {
-        let error = PidFile::lock(path).unwrap_err();
-        assert!(matches!(error, DaemonError::NotAPidFile(_)), "{error}");
-        let refused = StartError::from(error);
-        assert_eq!(Exit::from(&refused), Exit::CantCreate);
-    }
-
-    #[test]
-    fn a_file_of_something_else_is_refused_untouched() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pid");
-        let long = format!("1{}", " ".repeat(40));
-        for content in ["99999999 and more\n", "\n", "+1\n", "-1\n", "1\n2\n", "4294967296\n", &long] {
-            fs::write(&path, content).unwrap();
-            refused(&path);
-            assert_eq!(fs::read_to_string(&path).unwrap(), content);
-        }
-    }
-
-    #[test]
-    fn what_is_not_a_regular_file_is_refused_untouched() {
-        let directory = tempfile::tempdir().unwrap();
-        let [pipe, link, stale, dangling] =
-            ["pipe", "link", "stale", "dangling"].map(|name| directory.path().join(name));
-        mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-        fs::write(&stale, "1\n").unwrap();
-        symlink(&stale, &link).unwrap();
-        symlink(directory.path().join("none"), &dangling).unwrap();
-        let terminal = openpty(None, None).unwrap();
-        let device = ttyname(&terminal.slave).unwrap();
-        for path in [&pipe, &link, &dangling, directory.path(), &device] {
-            let before = fs::symlink_metadata(path).unwrap();
-            refused(path);
-            let after = fs::symlink_metadata(path).unwrap();
-            assert_eq!((before.ino(), before.mode()), (after.ino(), after.mode()), "{}", path.display());
-        }
-        assert_eq!(fs::read_to_string(&stale).unwrap(), "1\n");
-        assert!(!directory.path().join("none").exists());
-    }
-
-    #[test]
-    fn a_missing_directory_is_an_error_that_names_the_file() {
-        let error = PidFile::lock(Path::new("/nowhere/pid")).unwrap_err();
-        assert!(error.to_string().starts_with("cannot create the pid file /nowhere/pid"), "{error}");
+    /// The starter may be gone.
+    fn tell(&mut self, mark: u8) {
+        let _ = self.0.write_all(&[mark]);
     }
 }

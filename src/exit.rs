@@ -1,11 +1,12 @@
 //! Exit statuses, as in sysexits(3), and the status of each error.
 
 use crate::client::Failure;
-use crate::daemon::DaemonError;
 use crate::password::PasswordError;
+use crate::pid_file::PidFileError;
 use crate::protocol::Reason;
 use crate::script::ScriptError;
 use crate::startup::StartError;
+use crate::status_socket::StatusError;
 use crate::tunnel;
 
 /// Makes [`Exit`] and its table, in the order that `--help` lists them.
@@ -26,7 +27,8 @@ macro_rules! exits {
 }
 
 exits! {
-    Ok = 0, "terminated by SIGTERM or SIGINT";
+    Ok = 0, "terminated by SIGTERM or SIGINT; with --status or -w, the tunnel is up";
+    NotUp = 1, "with --status or -w, the tunnel is not up";
     Usage = 64, "the command line is invalid";
     NoInput = 66, "there is no password, or the auth file or the script cannot be read";
     NoHost = 68, "the server's name cannot be resolved";
@@ -57,13 +59,22 @@ impl From<&StartError> for Exit {
     fn from(error: &StartError) -> Self {
         match error {
             StartError::NotFreeBsd => Self::Unavailable,
-            StartError::Resources(_) | StartError::Daemon(DaemonError::Detach(_)) => Self::OsError,
+            StartError::Resources(_) | StartError::Detach(_) => Self::OsError,
             StartError::Password(error) => error.into(),
             StartError::Script(ScriptError::Missing(..)) => Self::NoInput,
             StartError::Script(_) => Self::Config,
-            StartError::Daemon(DaemonError::Running { .. }) => Self::TempFail,
-            StartError::Daemon(DaemonError::PidFile { .. } | DaemonError::NotAPidFile(_)) => Self::CantCreate,
+            StartError::PidFile(PidFileError::Running { .. }) => Self::TempFail,
+            StartError::PidFile(_) => Self::CantCreate,
             StartError::Tunnel(error) => error.into(),
+        }
+    }
+}
+
+impl From<&StatusError> for Exit {
+    fn from(error: &StatusError) -> Self {
+        match error {
+            StatusError::NotPermitted(_) => Self::NoPermission,
+            StatusError::NotRunning(_) | StatusError::NoAnswer { .. } => Self::Unavailable,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The log: standard error in the foreground, syslogd(8) for a daemon.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io::{self, PipeWriter, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::libc::{EAGAIN, ENOBUFS};
@@ -20,10 +20,14 @@ const KEPT: usize = 100;
 const TIME: usize = "Jan 01 00:00:00 ".len();
 
 /// The program's only logger.
-static LOGGER: Logger = Logger(OnceLock::new());
+static LOGGER: Logger = Logger { syslog: OnceLock::new(), console: Mutex::new(None) };
 
 /// Logs to syslogd(8) once that is set, and to standard error until then.
-struct Logger(OnceLock<Syslog>);
+struct Logger {
+    syslog: OnceLock<Syslog>,
+    /// Gets errors and warnings, too, while the process that started the daemon waits.
+    console: Mutex<Option<PipeWriter>>,
+}
 
 /// Starts logging to standard error. With `debug`, each line of the protocol is logged as well.
 pub(crate) fn start(debug: bool) {
@@ -32,9 +36,28 @@ pub(crate) fn start(debug: bool) {
     let _ = log::set_logger(&LOGGER);
 }
 
-/// Switches to syslogd(8), with facility daemon and the pid of this process.
-pub(crate) fn use_syslog() {
-    LOGGER.0.get_or_init(|| Syslog::new(SOCKETS.map(PathBuf::from).to_vec()));
+/// Switches to syslogd(8), with facility daemon and the pid of this process. Errors and warnings are also written to
+/// `console`, until [`leave_console`] or the first failure.
+pub(crate) fn use_syslog(console: PipeWriter) {
+    LOGGER.syslog.get_or_init(|| Syslog::new(SOCKETS.map(PathBuf::from).to_vec()));
+    *LOGGER.console() = Some(console);
+}
+
+/// Logs to syslogd(8) alone.
+pub(crate) fn leave_console() {
+    *LOGGER.console() = None;
+}
+
+impl Logger {
+    fn console(&self) -> MutexGuard<'_, Option<PipeWriter>> {
+        self.console.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log_to_console(&self, line: &str) {
+        let mut console = self.console();
+        // Nobody waits any more, or whoever does is stopped.
+        console.take_if(|pipe| pipe.write_all(line.as_bytes()).is_err());
+    }
 }
 
 impl Log for Logger {
@@ -46,17 +69,22 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        if let Some(syslog) = self.0.get() {
-            return syslog.log(record.level(), &record.args().to_string());
+        let level = record.level();
+        let line = format!("dtcpclient: {}{}\n", marks(level).0, record.args());
+        if let Some(syslog) = self.syslog.get() {
+            syslog.log(level, &record.args().to_string());
+            if level <= Level::Warn {
+                self.log_to_console(&line);
+            }
+            return;
         }
-        let line = format!("dtcpclient: {}{}\n", marks(record.level()).0, record.args());
         // One write(2) for each line. A failure to log does not stop the tunnel.
         let _ = io::stderr().write_all(line.as_bytes());
     }
 
     /// Tries again to deliver the lines that syslogd(8) has not accepted yet.
     fn flush(&self) {
-        if let Some(syslog) = self.0.get() {
+        if let Some(syslog) = self.syslog.get() {
             syslog.deliver();
         }
     }

@@ -4,6 +4,7 @@ mod command_line;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf, absolute};
+use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -28,6 +29,26 @@ pub struct InputFile {
     pub path: PathBuf,
     /// Whether it was given on the command line. The default file need not exist.
     pub named: bool,
+}
+
+/// What a command line requests.
+#[derive(Debug)]
+pub enum Request {
+    /// A tunnel.
+    Run(Box<Options>),
+    /// `--status`: the status of the client with this pid file.
+    Status(PathBuf),
+}
+
+impl Request {
+    /// Parses a command line, which begins with the program's name. [`clap::Error::print`] prints an error.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let typed = CommandLine::try_parse_from(arguments)?;
+        if typed.status {
+            return full_path(typed.pid_file.as_deref().unwrap_or(Path::new(PID_FILE))).map(Self::Status);
+        }
+        Options::complete(typed).map(|options| Self::Run(Box::new(options)))
+    }
 }
 
 /// The options, checked and complete.
@@ -59,16 +80,22 @@ pub struct Options {
     pub script: InputFile,
     /// The pid file, if one is to be written.
     pub pid_file: Option<PathBuf>,
+    /// `-w`: how long the process that starts the daemon waits for the tunnel.
+    pub wait: Duration,
     /// A warning about an option without effect.
     pub warning: Option<&'static str>,
 }
 
 impl Options {
-    /// Parses a command line, which begins with the program's name. [`clap::Error::print`] prints an error.
+    /// Parses a command line that requests a tunnel.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let typed = CommandLine::try_parse_from(arguments)?;
-        let announcement = announcement(&typed);
-        let no_effect = typed.nat_port.is_some() && !typed.udp;
+        Self::complete(CommandLine::try_parse_from(arguments)?)
+    }
+
+    fn complete(typed: CommandLine) -> Result<Self, clap::Error> {
+        let server =
+            typed.server.clone().ok_or_else(|| clap::Error::new(ErrorKind::MissingRequiredArgument))?;
+        let (announcement, warning) = (announcement(&typed), without_effect(&typed));
         let pid_file = typed.pid_file.or_else(|| typed.daemon.then(|| PID_FILE.into()));
         Ok(Self {
             debug: typed.debug,
@@ -77,7 +104,7 @@ impl Options {
             reconnect: typed.reconnect,
             port: typed.port,
             tunnel: Settings {
-                server: typed.server.clone(),
+                server: server.clone(),
                 carrier: if typed.udp { Carrier::Udp { port: typed.udp_port } } else { Carrier::Gif },
                 mtu: typed.mtu,
                 interface: typed.interface,
@@ -86,15 +113,26 @@ impl Options {
             announcement,
             nat_check: !typed.no_nat_check,
             account: Account {
-                server: typed.server,
+                server,
                 user: typed.user.map_or_else(login_name, Ok)?,
                 auth_file: input_file(typed.auth_file.as_deref(), AUTH_FILE)?,
             },
             prompt: !typed.no_prompt,
             script: input_file(typed.script.as_deref(), SCRIPT)?,
             pid_file: pid_file.as_deref().map(full_path).transpose()?,
-            warning: no_effect.then_some("-B has no effect without -U: a gif tunnel has no port"),
+            wait: Duration::from_secs(typed.wait.into()),
+            warning,
         })
+    }
+}
+
+fn without_effect(typed: &CommandLine) -> Option<&'static str> {
+    if typed.nat_port.is_some() && !typed.udp {
+        Some("-B has no effect without -U: a gif tunnel has no port")
+    } else if typed.wait > 0 && !typed.daemon {
+        Some("-w has no effect without -D")
+    } else {
+        None
     }
 }
 
@@ -166,6 +204,7 @@ mod tests {
     #[test]
     fn a_value_out_of_range_names_the_option_the_value_and_the_range() {
         for (line, named) in [
+            ("-D -w 3601 s", ["--wait", "3601", "from 0 to 3600"]),
             ("-b 0 s", ["--udp-port", "0", "from 1 to 65535"]),
             ("-B 65536 s", ["--nat-port", "65536", "from 1 to 65535"]),
             ("-p 99999 s", ["--port", "99999", "from 1 to 65535"]),
@@ -212,6 +251,22 @@ mod tests {
     }
 
     #[test]
+    fn the_status_is_that_of_a_pid_file_and_has_no_server() {
+        let request = |line: &str| {
+            Request::read(std::iter::once("dtcpclient").chain(line.split_whitespace()).map(OsString::from))
+        };
+        for (line, pid_file) in [("--status", PID_FILE), ("--status -f /tmp/pid", "/tmp/pid")] {
+            assert!(
+                matches!(request(line), Ok(Request::Status(path)) if path == Path::new(pid_file)),
+                "{line}"
+            );
+        }
+        assert!(matches!(request("-w 5 -D s"), Ok(Request::Run(options)) if options.wait.as_secs() == 5));
+        assert!(request("--status s").unwrap_err().to_string().contains("--status"));
+        assert_eq!(request("-D").unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
+    }
+
+    #[test]
     fn the_server_is_required_and_the_user_is_the_login_name_by_default() {
         assert_eq!(read("-l").unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
         let login = User::from_uid(Uid::current()).unwrap().unwrap().name;
@@ -226,6 +281,8 @@ mod tests {
             ("-U -n s", Some(Announcement::Unknown), false),
             ("-U -n -B 6000 s", Some(Announcement::Port(6000)), false),
             ("-B 5000 s", None, true),
+            ("-w 5 s", None, true),
+            ("-w 5 -D s", None, false),
         ] {
             let options = read(line).unwrap();
             assert_eq!((options.announcement, options.warning.is_some()), (announced, warned), "{line}");

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::rc::Rc;
 
 use ffi::kernel::Kernel;
@@ -10,16 +11,17 @@ use ffi::route_socket::RouteSocket;
 use log::{error, info, warn};
 
 use crate::client::{Client, Plan};
-use crate::daemon::{self, DaemonError, PidFile};
 use crate::exit::Exit;
-use crate::options::Options;
+use crate::options::{Options, Request};
 use crate::password::{Password, PasswordError};
+use crate::pid_file::{PidFile, PidFileError};
 use crate::protocol::Login;
 use crate::report::report;
 use crate::script::{self, Limits, Runner, ScriptError, ScriptMode};
 use crate::signals::Signals;
+use crate::status_socket::{self, StatusSocket};
 use crate::tunnel::{self, Tunnel};
-use crate::{advice, logging, memory, shell};
+use crate::{advice, daemon, logging, memory, shell};
 
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +34,9 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Script(#[from] ScriptError),
     #[error(transparent)]
-    Daemon(#[from] DaemonError),
+    PidFile(#[from] PidFileError),
+    #[error("cannot detach from the terminal")]
+    Detach(#[source] io::Error),
     #[error(transparent)]
     Tunnel(#[from] tunnel::Error),
     /// The system has no more descriptors or threads.
@@ -42,8 +46,9 @@ pub(crate) enum StartError {
 
 /// Runs the program. The first argument is its name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let options = match Options::read(arguments) {
-        Ok(options) => options,
+    let options = match Request::read(arguments) {
+        Ok(Request::Run(options)) => *options,
+        Ok(Request::Status(pid_file)) => return print_status(&pid_file),
         Err(error) => {
             // For clap, help and version are errors that are printed on standard output.
             let _ = error.print();
@@ -60,6 +65,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     })
 }
 
+/// Prints the status of a running client, and returns what it means.
+fn print_status(pid_file: &Path) -> Exit {
+    logging::start(false);
+    match status_socket::ask(&status_socket::beside(pid_file)) {
+        Ok(status) => {
+            let _ = write!(io::stdout(), "{status}");
+            if status_socket::is_up(&status) { Exit::Ok } else { Exit::NotUp }
+        }
+        Err(error) => {
+            error!("{}", report(&error, advice::about_status(&error)));
+            Exit::from(&error)
+        }
+    }
+}
+
 fn start(options: Options) -> Result<Exit, StartError> {
     memory::protect();
     let mut signals = Signals::watch().map_err(StartError::Resources)?;
@@ -71,19 +91,29 @@ fn start(options: Options) -> Result<Exit, StartError> {
     let password = options.account.password(options.prompt, &mut signals)?;
     tunnel.remove_leftovers();
     tunnel.check_name()?;
-    let starter = options.daemon.then(daemon::detach).transpose()?;
+    let status_socket = options.pid_file.as_deref().and_then(open_status_socket);
+    let mut starter =
+        options.daemon.then(|| daemon::detach(options.wait)).transpose().map_err(StartError::Detach)?;
     if let Some(pid_file) = &mut pid_file {
         pid_file.write()?;
     }
-    if let Some(starter) = starter {
-        starter.ready()?;
-        logging::use_syslog();
+    if let Some(starter) = &mut starter {
+        starter.running().map_err(StartError::Detach)?;
+        logging::use_syslog(starter.console().map_err(StartError::Detach)?);
     }
     info!("starting: tunnel type {}, server {}", options.tunnel_type, options.account.server);
     let scripts = Runner::new(program, script_mode(&options), Limits::default());
-    let exit = Client::new(plan(options, password), tunnel, scripts, &mut signals, routes).run();
+    let client = Client::new(plan(options, password), tunnel, scripts, &mut signals, routes);
+    let exit = client.with_status_socket(status_socket).with_starter(starter).run();
     info!("exiting");
     Ok(exit)
+}
+
+/// A tunnel without a status is better than none.
+fn open_status_socket(pid_file: &Path) -> Option<StatusSocket> {
+    let path = status_socket::beside(pid_file);
+    let failed = |error: &io::Error| warn!("cannot tell the status on {}: {error}", path.display());
+    StatusSocket::open(&path).inspect_err(failed).ok()
 }
 
 fn plan(options: Options, password: Password) -> Plan {

@@ -46,7 +46,9 @@ impl Client<'_> {
     ) -> Phase {
         while let Some(address) = remaining.pop_front() {
             if let Some(failure) = last {
-                info!("{}", failure.report());
+                let report = failure.report();
+                info!("{report}");
+                self.note_failure(&report);
             }
             match Attempt::start(SocketAddrV4::new(address, self.plan.port)) {
                 Ok(attempt) => {

@@ -14,7 +14,7 @@ use nix::sys::socket::{setsockopt, sockopt::Linger};
 use super::*;
 use crate::options::{InputFile, Options};
 use crate::protocol::{Announcement, GREETING_TIMEOUT, PING_INTERVAL, Reason, Stage, TunnelType};
-use crate::script::{Limits, ScriptMode};
+use crate::script::{Event, Limits, ScriptMode};
 use crate::tunnel;
 use crate::{backoff, lookup};
 
@@ -249,6 +249,32 @@ fn sighup_reads_the_auth_file_again_and_keeps_the_password_if_it_cannot() {
 }
 
 #[test]
+fn the_starter_is_told_that_the_tunnel_is_up_once_the_script_has_ended() {
+    let directory = Directory::default();
+    let now = Instant::now();
+    let (mut client, phase, _server) = tunneled(&kernel(), now);
+    let Phase::Session(active) = &phase else { panic!("a session") };
+    let parameters = active.up.as_ref().expect("a tunnel").parameters.clone();
+    let script = directory.script("until [ -e $directory/go ]; do sleep 0.1; done");
+    client.scripts = Runner::new(Some(script.into()), ScriptMode::Run, Limits::default());
+    client.scripts.run(Event::Up, &parameters, now);
+    let (mut pipe, starter) = Starter::reading();
+    client.starter = Some(starter);
+    client.tell_starter(&phase);
+    assert!(client.starter.is_some(), "the script still runs");
+
+    directory.write("go", "", 0o600);
+    wait_until("the script to end", || {
+        client.scripts.handle_child(now);
+        client.scripts.is_idle().then_some(())
+    });
+    client.tell_starter(&phase);
+    let mut told = Vec::new();
+    pipe.read_to_end(&mut told).unwrap();
+    assert_eq!(told.len(), 1, "one mark, and the end: {told:?}");
+}
+
+#[test]
 fn each_signal_in_each_phase() {
     for (phase, on_sighup, on_sigterm) in [
         ("looking up the server", "looking up the server", "ending"),
@@ -262,7 +288,10 @@ fn each_signal_in_each_phase() {
     ] {
         let now = Instant::now();
         let (mut client, at, _held) = in_phase(phase, now);
-        assert!(client.status(&at, now).starts_with(&format!("{phase} since ")), "SIGUSR1 in phase {phase}");
+        assert!(
+            client.status(&at, now).line().starts_with(&format!("{phase} since ")),
+            "SIGUSR1 in phase {phase}"
+        );
         let mut at = client.log_in_again(at, now);
         assert_eq!(at.state(), on_sighup, "SIGHUP in phase {phase}");
         if on_sighup == "leaving" {

@@ -1,12 +1,13 @@
 //! The only place where the program waits.
 
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Client, Phase};
+use crate::status_socket::StatusSocket;
+use crate::timeout::time_until;
 
 /// Something that the client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +21,16 @@ pub(super) enum Source {
     Routes,
     /// Echo replies.
     Echo,
+    /// Somebody asks for the status.
+    Status,
 }
 
 impl Client<'_> {
     /// Waits for the next event or timer, and returns the sources that are ready.
     pub(super) fn wait(&self, phase: &Phase) -> nix::Result<Vec<Source>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources(phase).into_iter().unzip();
-        let timer = [phase.timer(), self.scripts.timer(), self.look].into_iter().flatten().min();
+        let status = self.status_socket.as_ref().and_then(StatusSocket::timer);
+        let timer = [phase.timer(), self.scripts.timer(), self.look, status].into_iter().flatten().min();
         // A signal that interrupts it is ready to be read the next time, so that no event is taken for a time-out.
         while let Err(errno) = poll(&mut fds, timer.map_or(PollTimeout::NONE, time_until)) {
             if errno != Errno::EINTR {
@@ -52,6 +56,8 @@ impl Client<'_> {
         sources.extend(self.scripts.output().map(|fd| readable(Source::Script, fd)));
         let routes = self.routes.as_ref().filter(|_| self.look.is_none());
         sources.extend(routes.map(|routes| readable(Source::Routes, routes.as_fd())));
+        let status = self.status_socket.as_ref().and_then(StatusSocket::as_fd);
+        sources.extend(status.map(|fd| readable(Source::Status, fd)));
         sources.extend(self.tunnel.echo_replies_fd().map(|fd| readable(Source::Echo, fd)));
         sources
     }
@@ -59,11 +65,4 @@ impl Client<'_> {
 
 fn readable(source: Source, fd: BorrowedFd<'_>) -> (Source, PollFd<'_>) {
     (source, PollFd::new(fd, PollFlags::POLLIN))
-}
-
-/// The time until an instant, rounded up: a loop that wakes up early would spin.
-fn time_until(instant: Instant) -> PollTimeout {
-    let left = instant.saturating_duration_since(Instant::now());
-    let milliseconds = left.saturating_add(Duration::from_nanos(999_999)).as_millis();
-    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }

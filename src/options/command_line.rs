@@ -87,9 +87,17 @@ pub struct CommandLine {
     #[arg(long)]
     pub(super) rehearse: bool,
 
+    /// Print the status of the daemon with the pid file of -f; status 0 if its tunnel is up, 1 if not, 69 if none runs
+    #[arg(long, conflicts_with = "server")]
+    pub(super) status: bool,
+
+    /// With -D: return when the tunnel is up, or after this time; 0 to 3600
+    #[arg(short = 'w', long, value_name = "SECONDS", default_value = "0", value_parser = wait)]
+    pub(super) wait: u16,
+
     /// Name or IPv4 address of the DTCP server
-    #[arg(value_parser = server_name)]
-    pub(super) server: String,
+    #[arg(value_parser = server_name, required_unless_present = "status")]
+    pub(super) server: Option<String>,
 }
 
 fn port(word: &str) -> Result<u16, String> {
@@ -98,6 +106,10 @@ fn port(word: &str) -> Result<u16, String> {
 
 fn mtu(word: &str) -> Result<u16, String> {
     number(word, 1280..=8192)
+}
+
+fn wait(word: &str) -> Result<u16, String> {
+    number(word, 0..=3600)
 }
 
 fn number(word: &str, range: RangeInclusive<u16>) -> Result<u16, String> {

@@ -141,7 +141,7 @@ fn a_tunnel_through_which_nothing_comes_any_more_is_given_up_for_a_new_login() {
     let (kernel, now) = (kernel(), Instant::now());
     let (mut client, phase, mut server) = tunneled(&kernel, now);
     let phase = run_until(&mut client, &mut server, phase, now + Duration::from_mins(10));
-    let status = client.status(&phase, now);
+    let status = client.status(&phase, now).line();
     assert!(status.contains(", echo "), "{status}");
     assert!(
         status.contains(", received 13 packets (3176 bytes), sent 13 packets (3176 bytes), "),

@@ -1,0 +1,249 @@
+//! The Unix socket on which a running client tells its status, beside the pid file.
+//!
+//! Whoever connects gets the status as lines of `key: value`, and the connection is closed. Nothing is read, and the
+//! status fits into the buffer of a socket: nobody who connects can make the client wait.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::stat::{Mode, umask};
+
+/// How many connections are answered before other events are handled.
+const AT_ONCE: usize = 16;
+/// The time until the next attempt if a connection cannot be accepted, for want of descriptors.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a running client may take to answer, in the process that asks.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The largest status that is read, in bytes.
+const LARGEST: u64 = 1 << 16;
+
+/// Why there is no status.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StatusError {
+    #[error("dtcpclient is not running: nobody answers on {}", .0.display())]
+    NotRunning(PathBuf),
+    #[error("no permission to ask the running dtcpclient on {}", .0.display())]
+    NotPermitted(PathBuf),
+    #[error("no answer from the running dtcpclient on {}", path.display())]
+    NoAnswer { path: PathBuf, source: io::Error },
+}
+
+/// The path of the socket beside a pid file: with `.sock` instead of `.pid`, or after another name.
+pub(crate) fn beside(pid_file: &Path) -> PathBuf {
+    let mut name = pid_file.as_os_str().to_owned();
+    if pid_file.extension().is_some_and(|extension| extension == "pid") {
+        return pid_file.with_extension("sock");
+    }
+    name.push(".sock");
+    name.into()
+}
+
+/// A socket on which the status is told. It is removed on drop.
+#[derive(Debug)]
+pub struct StatusSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode of the socket in the file system.
+    identity: (u64, u64),
+    /// When to listen again.
+    resume: Option<Instant>,
+}
+
+impl StatusSocket {
+    /// Makes the socket, which only this user may connect to. One that a killed process has left is replaced; anything
+    /// else is left untouched. No other thread may be running, since the umask is changed for a moment.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        remove_stale(path)?;
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let bound = UnixListener::bind(path);
+        umask(before);
+        let listener = bound?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { identity: identity(path)?, listener, path: path.to_owned(), resume: None })
+    }
+
+    /// The descriptor to poll for reading, unless it pauses.
+    pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.resume.is_none().then(|| self.listener.as_fd())
+    }
+
+    /// When to call [`Self::handle_timer`].
+    pub(crate) fn timer(&self) -> Option<Instant> {
+        self.resume
+    }
+
+    /// Listens again after a pause.
+    pub(crate) fn handle_timer(&mut self, now: Instant) {
+        self.resume.take_if(|resume| *resume <= now);
+    }
+
+    /// Tells the status to those who have connected.
+    pub(crate) fn answer(&mut self, status: &str, now: Instant) {
+        for _ in 0..AT_ONCE {
+            match self.listener.accept() {
+                Ok((mut peer, _)) => {
+                    // A peer that is gone already, or has no room, gets nothing.
+                    let _ = peer.set_nonblocking(true).and_then(|()| peer.write_all(status.as_bytes()));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(_) => {
+                    self.resume = Some(now + PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for StatusSocket {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+/// Removes a socket on which nobody listens.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(io::Error::new(ErrorKind::AlreadyExists, "there is something else"));
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another process listens on it")),
+    }
+}
+
+/// Whether a status is that of a client whose tunnel is up.
+pub(crate) fn is_up(status: &str) -> bool {
+    status.lines().next() == Some("state: up")
+}
+
+/// Asks the client that listens on this socket for its status.
+pub(crate) fn ask(path: &Path) -> Result<String, StatusError> {
+    let answer = UnixStream::connect(path).and_then(|stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut status = String::new();
+        stream.take(LARGEST).read_to_string(&mut status)?;
+        Ok(status)
+    });
+    answer.map_err(|source| match source.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => StatusError::NotRunning(path.to_owned()),
+        ErrorKind::PermissionDenied => StatusError::NotPermitted(path.to_owned()),
+        _ => StatusError::NoAnswer { path: path.to_owned(), source },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A directory, and the path of a socket in it.
+    fn place() -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("dtcpclient.sock");
+        (directory, path)
+    }
+
+    #[test]
+    fn the_socket_is_beside_the_pid_file() {
+        for (pid_file, socket) in [
+            ("/var/run/dtcpclient.pid", "/var/run/dtcpclient.sock"),
+            ("/var/run/dtcpclient.home.pid", "/var/run/dtcpclient.home.sock"),
+            ("/tmp/pid", "/tmp/pid.sock"),
+            ("/tmp/home.1", "/tmp/home.1.sock"),
+        ] {
+            assert_eq!(beside(Path::new(pid_file)), Path::new(socket));
+        }
+    }
+
+    #[test]
+    fn only_the_owner_may_ask_and_gets_the_status_until_the_socket_is_dropped() {
+        let (_directory, path) = place();
+        assert!(matches!(ask(&path), Err(StatusError::NotRunning(_))), "there is none");
+        let mut socket = StatusSocket::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let asking = std::thread::spawn({
+            let path = path.clone();
+            move || ask(&path).unwrap()
+        });
+        while !asking.is_finished() {
+            socket.answer("state: up\nserver: broker\n", Instant::now());
+        }
+        let status = asking.join().unwrap();
+        assert!(is_up(&status) && status.ends_with("server: broker\n"), "{status}");
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn whoever_says_nothing_or_reads_nothing_delays_nobody() {
+        let (_directory, path) = place();
+        let mut socket = StatusSocket::open(&path).unwrap();
+        let status = "state: up\n".repeat(200);
+        for _ in 0..100 {
+            let mut silent = UnixStream::connect(&path).unwrap();
+            let mut talkative = UnixStream::connect(&path).unwrap();
+            talkative.write_all(&[b'x'; 4096]).unwrap();
+            drop(UnixStream::connect(&path).unwrap());
+            socket.answer(&status, Instant::now());
+            let mut answer = String::new();
+            silent.read_to_string(&mut answer).unwrap();
+            assert_eq!(answer, status);
+        }
+        assert!(socket.as_fd().is_some());
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_anything_else_is_left_untouched() {
+        let (directory, path) = place();
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(matches!(ask(&path), Err(StatusError::NotRunning(_))), "nobody listens");
+        let living = StatusSocket::open(&path).unwrap();
+        assert_eq!(StatusSocket::open(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(living);
+
+        let file = directory.path().join("file");
+        fs::write(&file, "content").unwrap();
+        symlink(&file, &path).unwrap();
+        for other in [&file, &path, directory.path()] {
+            assert_eq!(StatusSocket::open(other).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "content");
+        assert!(
+            StatusSocket::open(&directory.path().join("a".repeat(200))).is_err(),
+            "too long for an address"
+        );
+    }
+
+    #[test]
+    fn a_file_that_has_replaced_the_socket_is_not_removed() {
+        let (_directory, path) = place();
+        let socket = StatusSocket::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "other").unwrap();
+        drop(socket);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "other");
+    }
+}
