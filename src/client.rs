@@ -249,16 +249,21 @@ impl<'k> Client<'k> {
         }
     }
 
-    /// Releases the starter once the tunnel is up and the script has ended.
+    /// Releases the starter once the tunnel is up and can be used, and the script has ended.
     fn tell_starter(&mut self, phase: &Phase) {
-        if let Phase::Session(active) = phase
-            && active.up.is_some()
-            && self.scripts.is_idle()
+        if self.may_tell_starter(phase)
+            && self.tunnel.is_usable()
             && let Some(starter) = self.starter.take()
         {
             logging::leave_console();
             starter.up();
         }
+    }
+
+    /// Whether the starter waits only for the kernel, which must be asked again and again.
+    fn may_tell_starter(&self, phase: &Phase) -> bool {
+        let is_up = matches!(phase, Phase::Session(active) if active.up.is_some());
+        is_up && self.starter.is_some() && self.scripts.is_idle()
     }
 
     fn handle(&mut self, mut phase: Phase, ready: &[Source], now: Instant) -> Phase {

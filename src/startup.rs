@@ -101,6 +101,8 @@ fn start(options: Options) -> Result<Exit, StartError> {
         starter.running().map_err(StartError::Detach)?;
         logging::use_syslog(starter.console().map_err(StartError::Detach)?);
     }
+    // Without -w, it has what it waited for.
+    let starter = starter.filter(|_| !options.wait.is_zero());
     info!("starting: tunnel type {}, server {}", options.tunnel_type, options.account.server);
     let scripts = Runner::new(program, script_mode(&options), Limits::default());
     let client = Client::new(plan(options, password), tunnel, scripts, &mut signals, routes);

@@ -9,7 +9,7 @@ mod leftovers;
 mod modules;
 mod netgraph;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -143,8 +143,15 @@ impl<'k> Tunnel<'k> {
 
     /// Whether this host has an IPv4 address. If the kernel cannot be asked, it is taken to.
     pub fn host_has(&mut self, address: Ipv4Addr) -> bool {
-        let bound = self.kernel.try_bind(SocketAddrV4::new(address, 0));
+        let bound = self.kernel.try_bind(SocketAddr::new(address.into(), 0));
         !bound.is_err_and(|cause| cause.errno == Errno::EADDRNOTAVAIL)
+    }
+
+    /// Whether programs can bind to the tunnel's inner address, if it has one: not while the kernel still checks that it
+    /// is no duplicate, which takes a second.
+    pub fn is_usable(&mut self) -> bool {
+        let Some(live) = &self.live else { return false };
+        live.inner.is_none_or(|inner| self.kernel.try_bind(SocketAddr::new(inner.local.into(), 0)).is_ok())
     }
 
     /// What has passed through the tunnel, if there is one.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use ffi::kernel::Kernel;
 use harness::freebsd::{kernel, skip};
-use harness::jails::{CLIENT, CLIENT_INNER, Carrier, Jails, SERVER};
-use harness::{Process, poll, wait_until};
+use harness::jails::{CLIENT, CLIENT_INNER, Carrier, Jails, SERVER, SERVER_INNER};
+use harness::{Process, client, poll, wait_until};
 use nix::sys::signal::Signal;
 
 const BOTH: &[Carrier] = &[Carrier::Gif, Carrier::Udp];
@@ -264,6 +264,30 @@ fn an_interface_is_known_by_any_name_and_removed_under_it() {
         jails.client.run("ifconfig wan6 name 'a b'; ifconfig lo0 down; ifconfig lo0 up");
         client.wait_for("wan6 was renamed to a b");
         jails.end(client, &before);
+    });
+}
+
+/// What starts later and binds to the tunnel's address then finds it.
+#[test]
+fn with_w_the_tunnel_can_be_used_when_the_command_returns() {
+    play(BOTH, |jails| {
+        let before = jails.traces();
+        let [pid_file, done] = ["pid", "done"].map(|name| jails.directory.file(name));
+        jails.directory.script("sleep 2; date >>$directory/done");
+        let files = ["-f", &pid_file, "--interface", "wan6"];
+        let start = [&["-Dl", "-w", "60", "-t", "host"], &files[..]].concat();
+        jails.start_client(&start).ends(0, "");
+        jails.client.run(&format!(
+            "test -s {done}; ping -6 -n -c 1 -S {CLIENT_INNER} ::1; ping -6 -n -c 1 {SERVER_INNER}"
+        ));
+        let status = Process::start(jails.client.inside(client().args(["--status", "-f", &pid_file])));
+        let status = status.ends(0, "state: up");
+        for part in ["interface: wan6", "inner: 2001:db8::6 to 2001:db8::5", "mtu: 1280"] {
+            assert!(status.contains(part), "{part}: {status}");
+        }
+        jails.client.run(&format!("kill $(cat {pid_file})"));
+        wait_until("everything to be as before", || (jails.traces() == before).then_some(()));
+        assert!(!jails.directory.has("pid") && !jails.directory.has("pid.sock"));
     });
 }
 

@@ -213,16 +213,34 @@ fn a_name_that_another_interface_has_is_refused_before_the_login_and_when_the_in
 
 #[test]
 fn a_name_that_a_killed_process_left_is_free_again() {
-    for carrier in [GIF, UDP] {
-        let kernel = silent();
-        forget(named_tunnel(&kernel, carrier), &bare()).unwrap();
+    for (carrier, place, name) in
+        [(GIF, Place::Root, "wan6"), (UDP, Place::Root, "wan6"), (UDP, Place::VnetJail, "gif1")]
+    {
+        let kernel = silent().in_place(place);
+        let tunnel = || tunnel_with(&kernel, carrier, &["--interface", name]);
+        forget(tunnel(), &bare()).unwrap();
         kernel.restart_process();
-        let mut tunnel = named_tunnel(&kernel, carrier);
+        let mut tunnel = tunnel();
         assert!(tunnel.check_name().is_err());
         tunnel.remove_leftovers();
         assert_eq!(tunnel.check_name(), Ok(()));
         tunnel.bring_up(LOCAL, &bare()).unwrap();
-        assert_eq!(names(&kernel), ["wan6"]);
+        assert_eq!(names(&kernel), [name]);
+    }
+}
+
+#[test]
+fn a_tunnel_can_be_used_once_its_inner_address_can_be_bound() {
+    for carrier in [GIF, UDP] {
+        let kernel = silent();
+        let mut tunnel = tunnel(&kernel, carrier);
+        assert!(!tunnel.is_usable(), "there is none");
+        tunnel.bring_up(LOCAL, &numbered()).unwrap();
+        assert!(tunnel.is_usable());
+        kernel.fail_call(1, Errno::EADDRNOTAVAIL);
+        assert!(!tunnel.is_usable(), "the kernel still checks the address");
+        tunnel.bring_up(LOCAL, &bare()).unwrap();
+        assert!(tunnel.is_usable(), "it has no inner address");
     }
 }
 

@@ -5,7 +5,7 @@
 //! rehearsal implement the traits.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -92,6 +92,7 @@ pub trait Kernel {
     /// The outer addresses of a gif; `None` if it has none.
     fn outer_addresses(&mut self, gif: &InterfaceName) -> Result<Option<Ends<Ipv4Addr>>>;
     /// Destroys a gif and everything on it. EINVAL: this is an ng interface, which is removed with its node.
+    /// ENXIO: there is no such interface; or, in a jail of FreeBSD 13, it is an ng interface with a name like that of a gif.
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()>;
 
     /// Renames an interface. EEXIST: there is an interface with the new name.
@@ -126,9 +127,9 @@ pub trait Kernel {
     /// When a process started, in the time since the system did; `None` if there is no process of this number. With the
     /// number it identifies a process: unlike the time of day, it does not change when somebody sets the clock.
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>>;
-    /// Binds a UDP socket to an address and port, and closes it. EADDRNOTAVAIL: this host does not have the address.
-    /// EADDRINUSE: another socket has the port.
-    fn try_bind(&mut self, local: SocketAddrV4) -> Result<()>;
+    /// Binds a UDP socket to an address and port, and closes it. EADDRNOTAVAIL: this host does not have the address, or it
+    /// is an IPv6 address that the kernel still checks for duplicates. EADDRINUSE: another socket has the port.
+    fn try_bind(&mut self, local: SocketAddr) -> Result<()>;
 }
 
 /// A control socket of netgraph(4), with a node of its own. It is closed on drop; nodes made through it remain.

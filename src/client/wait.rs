@@ -1,6 +1,7 @@
 //! The only place where the program waits.
 
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -8,6 +9,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{Client, Phase};
 use crate::status_socket::StatusSocket;
 use crate::timeout::time_until;
+
+/// The time between two looks at whether the tunnel can be used, while the process that started the daemon waits.
+const STARTER_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Something that the client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +34,9 @@ impl Client<'_> {
     pub(super) fn wait(&self, phase: &Phase) -> nix::Result<Vec<Source>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources(phase).into_iter().unzip();
         let status = self.status_socket.as_ref().and_then(StatusSocket::timer);
-        let timer = [phase.timer(), self.scripts.timer(), self.look, status].into_iter().flatten().min();
+        let starter = self.may_tell_starter(phase).then(|| Instant::now() + STARTER_INTERVAL);
+        let timers = [phase.timer(), self.scripts.timer(), self.look, status, starter];
+        let timer = timers.into_iter().flatten().min();
         // A signal that interrupts it is ready to be read the next time, so that no event is taken for a time-out.
         while let Err(errno) = poll(&mut fds, timer.map_or(PollTimeout::NONE, time_until)) {
             if errno != Errno::EINTR {

@@ -30,10 +30,10 @@ pub(super) fn remove(kernel: &mut dyn Kernel) {
     }
 }
 
-/// An ng interface refuses SIOCIFDESTROY with EINVAL: it is removed with its node.
+/// An ng interface refuses SIOCIFDESTROY: it is removed with its node.
 fn remove_one(kernel: &mut dyn Kernel, interface: &InterfaceName) -> kernel::Result<()> {
     match kernel.destroy_gif(interface) {
-        Err(cause) if cause.errno == Errno::EINVAL => {
+        Err(cause) if matches!(cause.errno, Errno::EINVAL | Errno::ENXIO) => {
             let node = netgraph::node_of(kernel, interface)?.ok_or(cause)?;
             netgraph::shut_down(kernel, node)
         }

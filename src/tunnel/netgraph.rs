@@ -64,7 +64,7 @@ pub(super) fn connect(
 
 /// Checks that no socket has this address and port. In a vnet jail, bind(2) does not see ksockets: those are asked.
 pub(super) fn check_free(kernel: &mut dyn Kernel, local: SocketAddrV4) -> Result<(), Error> {
-    if kernel.try_bind(local).is_err_and(|cause| cause.errno == Errno::EADDRINUSE) {
+    if kernel.try_bind(local.into()).is_err_and(|cause| cause.errno == Errno::EADDRINUSE) {
         return Err(Error::PortInUse(local));
     }
     let has_port = |bound: SocketAddrV4| {

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::offset_of;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -208,7 +208,7 @@ impl Kernel for FreeBsd {
         since_boot.map(Some).ok_or_else(|| Error::new("sysctl(kern.boottime)", Errno::EBADMSG))
     }
 
-    fn try_bind(&mut self, local: SocketAddrV4) -> Result<()> {
+    fn try_bind(&mut self, local: SocketAddr) -> Result<()> {
         let bound = UdpSocket::bind(local);
         bound.map(drop).map_err(|cause| Error::new(format_args!("bind {local}"), cause))
     }

@@ -117,10 +117,12 @@ impl Interfaces {
         Ok(())
     }
 
-    /// As SIOCIFDESTROY: an ng interface can only be removed with its node.
-    pub(super) fn destroy_gif(&mut self, name: &InterfaceName) -> Permitted<()> {
+    /// As SIOCIFDESTROY: an ng interface can only be removed with its node. In a jail, FreeBSD 13 looks for the cloner by
+    /// the interface's name, and does not find the interface among the cloner's.
+    pub(super) fn destroy_gif(&mut self, name: &InterfaceName, in_a_jail: bool) -> Permitted<()> {
         match self.find(name)?.kind {
             Kind::Gif => self.all.retain(|each| each.name != *name),
+            Kind::Ng if in_a_jail && name.as_str().starts_with("gif") => return Err(Errno::ENXIO),
             Kind::Ng => return Err(Errno::EINVAL),
         }
         Ok(())
@@ -226,6 +228,10 @@ impl Interfaces {
         let (_, _, permitted) = interface.kind.rules();
         interface.mtu = permitted.contains(&mtu).then_some(mtu).ok_or(Errno::EINVAL)?;
         Ok(())
+    }
+
+    pub(super) fn has(&self, address: Ipv6Addr) -> bool {
+        self.all.iter().flat_map(|each| &each.addresses).any(|inner| inner.local == address)
     }
 
     /// An address that exists already gets the new peer.

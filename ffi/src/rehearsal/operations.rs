@@ -1,7 +1,7 @@
 //! The seam on a kernel in memory: each operation checks the privilege, applies the rules, and reports the command.
 
 use std::fmt::Display;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::control_socket::ControlSocket;
@@ -72,7 +72,8 @@ impl Kernel for Rehearsal {
 
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()> {
         self.state().change(SIOCIFDESTROY.name, |kernel| {
-            kernel.interfaces.destroy_gif(gif)?;
+            let in_a_jail = kernel.place == Place::VnetJail;
+            kernel.interfaces.destroy_gif(gif, in_a_jail)?;
             Ok(((), ifconfig(gif, &[&"destroy"])))
         })
     }
@@ -167,10 +168,15 @@ impl Kernel for Rehearsal {
         })
     }
 
-    fn try_bind(&mut self, local: SocketAddrV4) -> Result<()> {
-        self.state().look(format_args!("bind {local}"), |kernel| {
-            let is_foreign = kernel.foreign.contains(local.ip());
-            Ksocket::default().bind(local, is_foreign, local.port() != 0 && kernel.interfaces.is_taken(local))
+    fn try_bind(&mut self, local: SocketAddr) -> Result<()> {
+        self.state().look(format_args!("bind {local}"), |kernel| match local {
+            SocketAddr::V4(local) => {
+                let is_foreign = kernel.foreign.contains(local.ip());
+                let is_taken = local.port() != 0 && kernel.interfaces.is_taken(local);
+                Ksocket::default().bind(local, is_foreign, is_taken)
+            }
+            SocketAddr::V6(local) if kernel.interfaces.has(*local.ip()) => Ok(()),
+            SocketAddr::V6(_) => Err(Errno::EADDRNOTAVAIL),
         })
     }
 }
