@@ -177,6 +177,15 @@ create gif7
 create ""
 RUN ifconfig gif7 destroy
 X
+    scene 'gif: asked for its FIB'
+    [ "$(sysctl -n net.fibs)" -gt 1 ] || sysctl net.fibs=2 >&2
+    "$record" <<X
+get_fib gif0
+RUN ifconfig gif0 fib 1
+get_fib gif0
+RUN ifconfig gif0 fib 0
+get_fib gif9
+X
     scene 'gif: renamed'
     "$record" <<X
 set_name gif0 wan0

@@ -57,6 +57,8 @@ pub struct Interface {
     pub ksocket: Option<Ksocket>,
     /// Its MTU, in bytes.
     pub mtu: u16,
+    /// The FIB of the packets that leave through it.
+    pub fib: i32,
     /// `IFF_UP`.
     pub up: bool,
     /// Whether `ND6_IFF_IFDISABLED` is cleared.
@@ -91,6 +93,7 @@ impl Interfaces {
             outer: None,
             ksocket: None,
             mtu,
+            fib: 0,
             up: false,
             ipv6_enabled: false,
             addresses: Vec::new(),

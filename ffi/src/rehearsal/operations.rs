@@ -86,7 +86,7 @@ impl Kernel for Rehearsal {
     }
 
     fn fib(&mut self, interface: &InterfaceName) -> Result<i32> {
-        self.state().look(SIOCGIFFIB.name, |kernel| kernel.interfaces.find(interface).map(|_| 0))
+        self.state().look(SIOCGIFFIB.name, |kernel| Ok(kernel.interfaces.find(interface)?.fib))
     }
 
     fn set_description(&mut self, interface: &InterfaceName, description: &str) -> Result<()> {

@@ -98,6 +98,9 @@ impl Replay {
             ["ifconfig", gif, "inet6", "ifdisabled"] => {
                 assert!(self.kernel.meddle(&name(gif), |it| it.ipv6_enabled = false));
             }
+            ["ifconfig", gif, "fib", fib] => {
+                assert!(self.kernel.meddle(&name(gif), |it| it.fib = read(fib)));
+            }
             ["sleep" | "sysctl", ..] | ["ifconfig", _, "create" | "destroy"] => {}
             _ => panic!("{words:?} is not known"),
         }
@@ -181,6 +184,10 @@ impl Replay {
                     Err(Errno::ENAMETOOLONG) => {}
                     set => step.same(&set, kernel.set_description(name, text)),
                 }
+            }
+            ("get_fib", []) => {
+                let got = step.ioctl(interface::fib(name)).map(|answer| answer.argument.number);
+                step.same(&got, kernel.fib(name));
             }
             ("get_description", [room]) => self.description(step, name, read(room)),
             ("join_group", [group]) => {

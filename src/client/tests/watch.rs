@@ -132,7 +132,8 @@ fn an_interface_that_somebody_removed_is_made_by_a_new_login_even_without_reconn
     let phase = client.look(phase, now);
     assert_eq!(phase.state(), "leaving");
     drop(server);
-    let phase = step(&mut client, phase, now);
+    let ready = once_readable(&client, &phase);
+    let phase = client.handle(phase, &ready, now);
     assert!(wait_from(&phase, now).is_some_and(|wait| wait < 2 * backoff::FIRST));
 }
 
