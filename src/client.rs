@@ -63,6 +63,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait after a refused login, if an earlier login succeeded.
 const REFUSAL_WAIT: Duration = Duration::from_mins(5);
+/// The shortest time between two logins that SIGHUP begins, so that a storm of signals does not reach the server.
+const AGAIN_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a tunnel must have been up for the waits to start again with the shortest.
 const HELD: Duration = Duration::from_mins(1);
 
@@ -144,6 +146,9 @@ pub struct Client<'k> {
     routes: Option<RouteSocket>,
     /// When to look at this host's address and the interface. Until then, no routing messages are read.
     look: Option<Instant>,
+    /// When to act on a SIGHUP, and the earliest time for the next one.
+    again: Option<Instant>,
+    again_from: Option<Instant>,
     backoff: Backoff,
     resolver: Resolver,
     clocks: Clocks,
@@ -178,6 +183,8 @@ impl<'k> Client<'k> {
             signals,
             routes,
             look: None,
+            again: None,
+            again_from: None,
             backoff: Backoff::default(),
             resolver: Resolver::default(),
             clocks: Clocks::new(SystemTime::now(), Instant::now()),
@@ -291,6 +298,10 @@ impl<'k> Client<'k> {
         if self.look.is_some_and(|instant| instant <= now) {
             phase = self.look(phase, now);
         }
+        if self.again.take_if(|instant| *instant <= now).is_some() {
+            self.again_from = Some(now + AGAIN_INTERVAL);
+            phase = self.log_in_again(phase, now);
+        }
         self.handle_timer(phase, now)
     }
 
@@ -317,7 +328,10 @@ impl<'k> Client<'k> {
                     info!("shutting down on {name}");
                     phase = self.stop(phase, now);
                 }
-                Signal::LogInAgain => phase = self.log_in_again(phase, now),
+                Signal::LogInAgain => {
+                    let earliest = self.again_from.map_or(now, |earliest| earliest.max(now));
+                    self.again.get_or_insert(earliest);
+                }
                 Signal::LogStatus => info!("{}", self.status(&phase, now).line()),
                 Signal::Child => self.scripts.handle_child(now),
             }

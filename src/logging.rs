@@ -37,10 +37,10 @@ pub(crate) fn start(debug: bool) {
 }
 
 /// Switches to syslogd(8), with facility daemon and the pid of this process. Errors and warnings are also written to
-/// `console`, until [`leave_console`] or the first failure.
-pub(crate) fn use_syslog(console: PipeWriter) {
+/// `console`, if there is one, until [`leave_console`] or the first failure.
+pub(crate) fn use_syslog(console: Option<PipeWriter>) {
     LOGGER.syslog.get_or_init(|| Syslog::new(SOCKETS.map(PathBuf::from).to_vec()));
-    *LOGGER.console() = Some(console);
+    *LOGGER.console() = console;
 }
 
 /// Logs to syslogd(8) alone.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ffi::kernel::Kernel;
 use ffi::rehearsal::Rehearsal;
@@ -11,6 +12,7 @@ use ffi::route_socket::RouteSocket;
 use log::{error, info, warn};
 
 use crate::client::{Client, Plan};
+use crate::daemon::{self, Starter};
 use crate::exit::Exit;
 use crate::options::{Options, Request};
 use crate::password::{Password, PasswordError};
@@ -21,7 +23,7 @@ use crate::script::{self, Limits, Runner, ScriptError, ScriptMode};
 use crate::signals::Signals;
 use crate::status_socket::{self, StatusSocket};
 use crate::tunnel::{self, Tunnel};
-use crate::{advice, daemon, logging, memory, shell};
+use crate::{advice, logging, memory, shell};
 
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
@@ -92,23 +94,27 @@ fn start(options: Options) -> Result<Exit, StartError> {
     tunnel.remove_leftovers();
     tunnel.check_name()?;
     let status_socket = options.pid_file.as_deref().and_then(open_status_socket);
-    let mut starter =
+    let starter =
         options.daemon.then(|| daemon::detach(options.wait)).transpose().map_err(StartError::Detach)?;
     if let Some(pid_file) = &mut pid_file {
         pid_file.write()?;
     }
-    if let Some(starter) = &mut starter {
-        starter.running().map_err(StartError::Detach)?;
-        logging::use_syslog(starter.console().map_err(StartError::Detach)?);
-    }
-    // Without -w, it has what it waited for.
-    let starter = starter.filter(|_| !options.wait.is_zero());
+    let starter = starter.map(|starter| run_as_daemon(starter, options.wait)).transpose();
+    let starter = starter.map_err(StartError::Detach)?.flatten();
     info!("starting: tunnel type {}, server {}", options.tunnel_type, options.account.server);
     let scripts = Runner::new(program, script_mode(&options), Limits::default());
     let client = Client::new(plan(options, password), tunnel, scripts, &mut signals, routes);
     let exit = client.with_status_socket(status_socket).with_starter(starter).run();
     info!("exiting");
     Ok(exit)
+}
+
+/// Leaves the terminal, and returns the starter if it waits for the tunnel.
+fn run_as_daemon(mut starter: Starter, wait: Duration) -> io::Result<Option<Starter>> {
+    starter.running()?;
+    let starter = Some(starter).filter(|_| !wait.is_zero());
+    logging::use_syslog(starter.as_ref().map(Starter::console).transpose()?);
+    Ok(starter)
 }
 
 /// A tunnel without a status is better than none.
