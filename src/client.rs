@@ -295,6 +295,8 @@ impl<'k> Client<'k> {
         if let Some(socket) = &mut self.status_socket {
             socket.handle_timer(now);
         }
+        phase = self.handle_timer(phase, now);
+        // A ping has just begun a look: both in one wake-up.
         if self.look.is_some_and(|instant| instant <= now) {
             phase = self.look(phase, now);
         }
@@ -302,7 +304,7 @@ impl<'k> Client<'k> {
             self.again_from = Some(now + AGAIN_INTERVAL);
             phase = self.log_in_again(phase, now);
         }
-        self.handle_timer(phase, now)
+        phase
     }
 
     fn handle_timer(&mut self, phase: Phase, now: Instant) -> Phase {

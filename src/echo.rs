@@ -102,6 +102,14 @@ impl Echo {
         self.warning.is_none()
     }
 
+    /// A ping goes to the server at `now`: the next request goes with it if it is due before the next ping, so that this
+    /// host wakes up once for both.
+    pub(crate) fn go_with_ping(&mut self, now: Instant) {
+        if self.flows() && self.next <= now + self.interval / 2 {
+            self.next = now;
+        }
+    }
+
     /// The instant of the timer has come.
     pub(crate) fn handle_timer(&mut self, now: Instant) -> Vec<EchoAction> {
         let mut actions = Vec::new();
@@ -249,6 +257,22 @@ mod tests {
         let (log, requests) = play(Peer { full_size: false, ..WELL }, 600);
         assert_eq!(log, [(0, EchoAction::Flows(TRIP)), (15, EchoAction::FullSizeLost)]);
         assert_eq!(requests, 10 + 3);
+    }
+
+    #[test]
+    fn a_request_goes_with_a_ping_that_is_not_much_earlier() {
+        let start = Instant::now();
+        let mut echo = Echo::new(INTERVAL, start);
+        echo.handle_timer(start);
+        echo.go_with_ping(start);
+        assert_eq!(echo.timer(), start + FIRST_INTERVAL, "nothing has been answered yet");
+        echo.handle_reply(1, start + TRIP);
+        echo.full_size = FullSize::Settled;
+        echo.go_with_ping(start + TRIP);
+        assert_eq!(echo.timer(), start + TRIP + INTERVAL, "too early");
+        let ping = start + INTERVAL;
+        echo.go_with_ping(ping);
+        assert_eq!(echo.timer(), ping);
     }
 
     #[test]

@@ -229,6 +229,18 @@ fn a_name_that_a_killed_process_left_is_free_again() {
     }
 }
 
+/// A call of the seam is at most four of the kernel's: see docs/cost.md.
+#[test]
+fn few_calls_are_made_from_the_grant_to_the_tunnel() {
+    for (carrier, most) in [(GIF, 9), (UDP, 16)] {
+        let kernel = silent();
+        let mut tunnel = tunnel(&kernel, carrier);
+        let before = kernel.calls();
+        tunnel.bring_up(LOCAL, &numbered()).unwrap();
+        assert_eq!(kernel.calls() - before, most, "{carrier:?}");
+    }
+}
+
 #[test]
 fn a_tunnel_can_be_used_once_its_inner_address_can_be_bound() {
     for carrier in [GIF, UDP] {

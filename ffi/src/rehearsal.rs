@@ -165,6 +165,11 @@ impl Rehearsal {
         self.state().interfaces.all.clone()
     }
 
+    /// How many calls have been made, those that failed or changed nothing among them.
+    pub fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
     /// Whether packets can flow through an interface: `IFF_DRV_RUNNING`.
     pub fn is_running(&self, interface: &Interface) -> bool {
         match interface.kind {

@@ -39,11 +39,14 @@ impl Client<'_> {
     }
 
     pub(super) fn handle_session_timer(&mut self, mut active: Box<Active>, now: Instant) -> Phase {
-        if active.up.as_ref().is_some_and(|up| up.echo.timer() <= now) {
-            return self.handle_echo_timer(active, now);
-        }
         let actions = active.session.handle_timer(now);
-        self.carry_out(active, actions, now)
+        let phase = self.carry_out(active, actions, now);
+        match phase {
+            Phase::Session(active) if active.up.as_ref().is_some_and(|up| up.echo.timer() <= now) => {
+                self.handle_echo_timer(active, now)
+            }
+            phase => phase,
+        }
     }
 
     fn carry_out(&mut self, mut active: Box<Active>, actions: Vec<Action>, now: Instant) -> Phase {
@@ -54,6 +57,7 @@ impl Client<'_> {
                 Action::Send(line) => {
                     if line == ClientLine::Ping {
                         self.look.get_or_insert(now);
+                        active.up.iter_mut().for_each(|up| up.echo.go_with_ping(now));
                     }
                     if let Err(error) = active.send(&line) {
                         return self.end_session(*active, Failure::Broken(error), now);

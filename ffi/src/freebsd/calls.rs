@@ -38,17 +38,32 @@ const MOST_MEMBERS: usize = 1 << 20;
 #[derive(Debug)]
 pub struct FreeBsd {
     inet: OwnedFd,
+    /// Opened when it is needed, since a kernel without IPv6 has none.
+    inet6: Option<OwnedFd>,
 }
 
 impl FreeBsd {
     /// Opens a socket for requests about interfaces. Needs no privilege.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { inet: datagram_socket(AddressFamily::Inet)? })
+        Ok(Self { inet: datagram_socket(AddressFamily::Inet)?, inet6: None })
     }
 
     fn ioctl<T: Argument>(&self, call: Call<T>) -> Result<Call<T>> {
         let name = call.request.name;
         ioctl(&self.inet, call).map_err(|cause| Error::new(name, cause))
+    }
+
+    /// Makes a request about IPv6 on an interface.
+    fn ioctl_ipv6<T: Argument>(&mut self, call: Call<T>) -> Result<Call<T>> {
+        let name = call.request.name;
+        let socket = match &mut self.inet6 {
+            Some(socket) => socket,
+            None => self.inet6.insert(
+                datagram_socket(AddressFamily::Inet6)
+                    .map_err(|cause| Error::new("socket(PF_INET6)", cause))?,
+            ),
+        };
+        ioctl(socket, call).map_err(|cause| Error::new(name, cause))
     }
 }
 
@@ -158,8 +173,8 @@ impl Kernel for FreeBsd {
     }
 
     fn enable_ipv6(&mut self, interface: &InterfaceName) -> Result<()> {
-        let found = ioctl_ipv6(interface::get_neighbour_discovery(interface))?;
-        ioctl_ipv6(interface::enable_ipv6(&found.argument)).map(drop)
+        let found = self.ioctl_ipv6(interface::get_neighbour_discovery(interface))?;
+        self.ioctl_ipv6(interface::enable_ipv6(&found.argument)).map(drop)
     }
 
     fn is_up(&mut self, interface: &InterfaceName) -> Result<bool> {
@@ -173,11 +188,11 @@ impl Kernel for FreeBsd {
     }
 
     fn add_address(&mut self, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()> {
-        ioctl_ipv6(interface::add_address(interface, inner)).map(drop)
+        self.ioctl_ipv6(interface::add_address(interface, inner)).map(drop)
     }
 
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()> {
-        ioctl_ipv6(interface::remove_address(interface, local)).map(drop)
+        self.ioctl_ipv6(interface::remove_address(interface, local)).map(drop)
     }
 
     fn traffic(&mut self, interface: &InterfaceName) -> Result<Traffic> {
@@ -225,15 +240,6 @@ fn process_start(pid: u32) -> std::result::Result<Timeval, Errno> {
 
 fn datagram_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
     socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-}
-
-/// Makes a request about IPv6 on an interface. Its socket is opened for each request, since it does not exist without
-/// IPv6.
-fn ioctl_ipv6<T: Argument>(call: Call<T>) -> Result<Call<T>> {
-    let name = call.request.name;
-    let made = datagram_socket(AddressFamily::Inet6);
-    let socket = made.map_err(|cause| Error::new("socket(PF_INET6)", cause))?;
-    ioctl(&socket, call).map_err(|cause| Error::new(name, cause))
 }
 
 /// A control socket of netgraph, which is a node itself.

@@ -138,6 +138,27 @@ fn an_interface_that_somebody_removed_is_made_by_a_new_login_even_without_reconn
 }
 
 #[test]
+fn at_rest_a_client_wakes_up_once_a_minute_for_ping_echo_and_look() {
+    let (kernel, start) = (kernel(), Instant::now());
+    let (mut client, mut phase, mut server) = tunneled(&kernel, start);
+    // The first echo is answered late, as on a new interface.
+    phase = run_until(&mut client, &mut server, phase, start + Duration::from_secs(90));
+    let mut wakings = Vec::new();
+    while let Some(now) = [phase.timer(), client.look].into_iter().flatten().min()
+        && now < start + Duration::from_secs(690)
+    {
+        wakings.push(now);
+        phase = client.handle(phase, &[], now);
+        phase = client.handle_echo(phase, now);
+        if let Phase::Session(active) = &mut phase {
+            active.session.handle_bytes(b"+OK pong\r\n", now);
+        }
+    }
+    assert_eq!(wakings.len(), 10, "in ten minutes");
+    assert!(wakings.windows(2).all(|pair| pair[1] - pair[0] == PING_INTERVAL));
+}
+
+#[test]
 fn a_tunnel_through_which_nothing_comes_any_more_is_given_up_for_a_new_login() {
     let (kernel, now) = (kernel(), Instant::now());
     let (mut client, phase, mut server) = tunneled(&kernel, now);
@@ -145,7 +166,7 @@ fn a_tunnel_through_which_nothing_comes_any_more_is_given_up_for_a_new_login() {
     let status = client.status(&phase, now).line();
     assert!(status.contains(", echo "), "{status}");
     assert!(
-        status.contains(", received 13 packets (3176 bytes), sent 13 packets (3176 bytes), "),
+        status.contains(", received 14 packets (3232 bytes), sent 14 packets (3232 bytes), "),
         "{status}"
     );
     kernel.set_largest_echo(None);
