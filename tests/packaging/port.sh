@@ -1,7 +1,7 @@
 #!/bin/sh
 #
-# The port's skeleton: in step with Cargo.lock, readable by BSD make, and installing what its packing list says;
-# and `make install`, with either make, installing the same.
+# The port: in step with Cargo.lock, and readable by BSD make. `make package`, with either make: the port's own rules and
+# texts, and a package of what the port's packing list says. `make install`: the same files.
 
 # shellcheck source=tests/packaging/support/checks
 . "$(dirname "$0")/support/checks"
@@ -9,10 +9,10 @@
 cd "$project" || exit 1
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-# port ARGUMENT...: BSD make in the port, with a stand-in for bsd.port.mk.
+# port ARGUMENT...: BSD make in the port, without the Ports Collection.
 port()
 {
-	bmake -r -m "$support/mk" -C port "$@"
+	(cd port && bmake -r -m ../tools/package "$@")
 }
 
 # value VARIABLE [ASSIGNMENT...]: what the port says, one word a line.
@@ -23,10 +23,10 @@ value()
 	port "$@" -V "\${$variable}" | tr -s ' \t' '\n'
 }
 
-# files DIRECTORY: its files with their modes, manuals compressed as the Ports Collection does.
+# files DIRECTORY: its files with their modes.
 files()
 {
-	(cd "$1" && find . -type f -printf '%m %P\n' | sed 's|\(/man/.*\)|\1.gz|' | sort -k 2)
+	(cd "$1" && find . -type f -printf '%m %P\n' | sort -k 2)
 }
 
 # The crates
@@ -62,60 +62,103 @@ same "an epoch makes it newer than the date that the old port has as its version
 order='PORTNAME DISTVERSION PORTEPOCH CATEGORIES MASTER_SITES DISTFILES -
 MAINTAINER COMMENT WWW -
 LICENSE LICENSE_FILE -
-USES -
-USE_RC_SUBR -
-do-install -
+USES USE_RC_SUBR -
+CARGO_ENV LTO_UNSAFE -
+SUB_FILES -
+PLIST_FILES -
+post-install -
 .include'
 same "variables stand in the order of the Porter's Handbook" "$(echo "$order" | tr '\n' ' ')" \
-    "$(sed -n -E -e 's/^([A-Z_]+)=.*/\1/p' -e 's/^$/-/p' -e 's/^(do-install):/\1/p' -e 's/^(\.include) .*/\1/p' \
+    "$(sed -n -E -e 's/^([A-Z_]+)=.*/\1/p' -e 's/^$/-/p' -e 's/^(post-install):/\1/p' -e 's/^(\.include) .*/\1/p' \
         port/Makefile | tr '\n' ' ')"
 same "the comment fits into 70 characters and is no sentence" "" \
     "$(port -V COMMENT | grep -E '.{71}|\.$|^(A|An|The) ')"
 check "the license file is there" test -f "$(value LICENSE_FILE WRKSRC=.)"
 check "the service script is there" test -f "port/files/$(value USE_RC_SUBR).in"
+same "the program is built for the prefix" "DTCPCLIENT_PREFIX=/opt/local" "$(value CARGO_ENV PREFIX=/opt/local)"
+says "... and looks for its files there" "[default: /opt/local/etc/dtcpclient.auth]" \
+    "$(env "$(value CARGO_ENV PREFIX=/opt/local)" cargo run --quiet --locked -- --help)"
 
 # What is installed
-mkdir -p "$scratch/target/triple/release"
-echo program >"$scratch/target/triple/release/dtcpclient"
-echo program >"$scratch/program"
-for directory in sbin etc share/man/man8; do
-	mkdir -p "$scratch/stage/usr/local/$directory"
-done
-check "the port installs" port do-install WRKSRC="$project" STAGEDIR="$scratch/stage" \
-    CARGO_TARGET_DIR="$scratch/target" CARGO_BUILD_TARGET=triple
-planned=$(sed -E -e 's|^@sample(\([^)]*\))? ||' port/pkg-plist | sort)
-same "what the port installs is its packing list" "$planned" "$(files "$scratch/stage/usr/local" | cut -d ' ' -f 2)"
-
-for make in make bmake; do
-	root="$scratch/$make root"
-	check "$make install works, also below a directory with a blank" \
-	    "$make" install DESTDIR="$root" PREFIX=/opt/local PROGRAM="$scratch/program"
-	same "... puts there what the port does, and the service script" "644 600
-$(printf '%s\netc/rc.d/dtcpclient\n' "$planned" | sort)" \
-	    "644 600
-$(files "$root/opt/local" | cut -d ' ' -f 2)"
-	same "... with modes that fit" "600 etc/dtcpclient.auth.sample
+echo "program, which looks for /opt/local/etc/dtcpclient.auth" >"$scratch/program"
+planned="600 etc/dtcpclient.auth.sample
 755 etc/dtcpclient.script.sample
 555 etc/rc.d/dtcpclient
 555 sbin/dtcpclient
-444 share/man/man8/dtcpclient.8.gz" "$(files "$root/opt/local")"
+444 share/man/man8/dtcpclient.8.gz"
+license=share/licenses/dtcpclient-$version,1/BSD2CLAUSE
+
+# A cargo that only says what it is to build.
+cat >"$scratch/cargo" <<-'CARGO'
+	#!/bin/sh
+	echo "for $DTCPCLIENT_PREFIX: cargo $*"
+CARGO
+chmod +x "$scratch/cargo"
+
+# As from a release.
+mkdir "$scratch/project"
+tar -c --exclude=target --exclude=.git . | tar -x -C "$scratch/project"
+stage=$scratch/project/target/package/stage/opt/local
+package=$scratch/project/dtcpclient-$version,1.pkg
+
+# makes MAKE ARGUMENT...: runs the make there for the prefix /opt/local, with a pkg that shows what it was given.
+makes()
+{
+	make=$1
+	shift
+	env BSD_MAKE=bmake PATH="$support/bin:$PATH" \
+	    "$make" -C "$scratch/project" CARGO="$scratch/cargo" PREFIX=/opt/local PROGRAM="$scratch/program" "$@"
+}
+
+for make in make bmake; do
+	rm -rf "$package"
+	check "$make package works" makes "$make" package
+	same "... with these files and modes" "$planned" "$(grep -v -F "$license" "$package/files" | sort -k 2)"
+	says "... and the license" "444 $license" "$(cat "$package/files")"
+	same "... and no other is staged" "$(sort -k 2 "$package/files" | cut -d ' ' -f 2)" \
+	    "$(files "$stage" | cut -d ' ' -f 2)"
+	same "... as the port names itself" "name: \"dtcpclient\"
+version: \"$version,1\"
+origin: \"net/dtcpclient\"
+comment: \"$(port -V COMMENT)\"
+maintainer: \"$(port -V MAINTAINER)\"
+prefix: \"/opt/local\"
+categories: [net]
+licenselogic: single
+licenses: [BSD2CLAUSE]" "$(cat "$package/+MANIFEST")"
+	check "... with the port's description" cmp port/pkg-descr "$package/+DESC"
+	says "... and a message that names the auth file and the form of its lines" \
+	    "server:user:password to /opt/local/etc/dtcpclient.auth" "$(cat "$package/+DISPLAY")"
+	same "... everywhere" "" "$(grep %% "$package/+DISPLAY")"
+
+	root="$scratch/$make root"
+	check "$make install works, also below a directory with a blank" makes "$make" install DESTDIR="$root"
+	same "... puts there what the package has" "$planned" "$(files "$root/opt/local")"
+	check "... byte by byte, but for the modes that the packing list gives" \
+	    diff -r "$stage" "$root/opt/local" --exclude=bin --exclude=licenses
 	# shellcheck disable=SC2016 # the script expands it
 	says "... and a service script that knows the prefix" 'command="/opt/local/sbin/${name}"' \
 	    "$(cat "$root/opt/local/etc/rc.d/dtcpclient")"
 	same "... everywhere" "" "$(grep %% "$root/opt/local/etc/rc.d/dtcpclient")"
+	same "... as does the manual" "/opt/local/etc" \
+	    "$(zcat "$root/opt/local/share/man/man8/dtcpclient.8.gz" | grep -o '/[a-z/]*/etc\b' | sort -u)"
 	echo mine >"$root/opt/local/etc/dtcpclient.script"
-	check "$make uninstall works" "$make" uninstall DESTDIR="$root" PREFIX=/opt/local
+	check "$make uninstall works" makes "$make" uninstall DESTDIR="$root"
 	same "... and leaves what it did not install" "etc/dtcpclient.script" \
 	    "$(files "$root/opt/local" | cut -d ' ' -f 2)"
+	says "$make install builds what is not there" "for /opt/local: cargo build --release --locked" \
+	    "$(makes "$make" install DESTDIR="$root" PROGRAM="$scratch/none" 2>&1)"
+	says "... also if the program that is there looks elsewhere" "for /usr/local: cargo build --release --locked" \
+	    "$(makes "$make" install DESTDIR="$root" PREFIX=/usr/local 2>&1)"
+	same "... and installs none that does" "" "$(files "$root/usr/local" 2>/dev/null)"
 done
-same "samples get the modes that the packing list names" "600 etc/dtcpclient.auth.sample
-755 etc/dtcpclient.script.sample" \
-    "$(sed -n -E 's|^@sample\(root,wheel,0([0-7]+)\) (.*)|\1 \2|p' port/pkg-plist)"
 
 # The texts
-same "the description's lines fit into 80 columns" "" "$(grep -E '.{81}' port/pkg-descr port/pkg-message)"
+same "the description's lines fit into 80 columns" "" "$(grep -E '.{81}' port/pkg-descr port/files/pkg-message.in)"
 same "the messages are a list of objects with a type" "install upgrade" \
-    "$(sed -n -E 's/^\{ type: ([a-z]+)$/\1/p' port/pkg-message | paste -s -d ' ')"
-same "... in brackets" "[ ]" "$(sed -n '1p;$p' port/pkg-message | paste -s -d ' ')"
+    "$(sed -n -E 's/^\{ type: ([a-z]+)$/\1/p' port/files/pkg-message.in | paste -s -d ' ')"
+same "... in brackets" "[ ]" "$(sed -n '1p;$p' port/files/pkg-message.in | paste -s -d ' ')"
 same "... each closed, and its text too" "4 4" \
-    "$(grep -c -e '^{ ' -e 'message: <<EOM$' port/pkg-message) $(grep -c -x -e '}' -e EOM port/pkg-message)"
+    "$(grep -c -e '^{ ' -e 'message: <<EOM$' port/files/pkg-message.in) $(grep -c -x -e '}' -e EOM port/files/pkg-message.in)"
+same "... the second for all who upgrade from the old port, whose versions have no epoch" "0.1.0,1" \
+    "$(sed -n 's/^ *maximum_version: "\(.*\)"$/\1/p' port/files/pkg-message.in)"
