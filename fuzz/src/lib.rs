@@ -167,13 +167,14 @@ impl Checker {
 /// An offer can be carried out, and what is passed to the script can be read as the same offer.
 fn check_offer(offer: &Offer, request: Request) {
     let carrier = if request.udp { Carrier::Udp { port: 4028 } } else { Carrier::Gif };
-    let settings = Settings { server: "broker.example".to_owned(), carrier, mtu: 1280 };
+    let settings = Settings { server: "broker.example".to_owned(), carrier, mtu: 1280, interface: None };
     let kernel = Rehearsal::new(|_| {});
     let mut shared = kernel.clone();
     let mut tunnel = Tunnel::new(&mut shared, settings.clone());
     tunnel.bring_up(request.local, offer).expect("the kernel accepts the offer");
     let interface = tunnel.interface().expect("a tunnel");
-    let parameters = Parameters::new(&settings, request.tunnel_type, request.local, offer, interface);
+    let parameters =
+        Parameters::new(&settings, request.tunnel_type, request.local, offer, interface, Some(0));
     for event in [Event::Up, Event::Down] {
         check_parameters(&parameters, event, offer, request);
     }
