@@ -1,5 +1,8 @@
 //! The program's entry: everything is in the library.
 
+#[cfg(panic = "abort")]
+compile_error!("a panic must unwind, which removes the tunnel: build with panic=unwind");
+
 use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
 
