@@ -24,14 +24,16 @@ fn test<'a>(source: &'a str, name: &str) -> Option<&'a str> {
     source[start..name].contains("#[test]\n").then_some(&source[start..end])
 }
 
-/// Checks a reference of the form `path::test` or `path::test/case`.
+/// Checks a reference of the form `path::test` or `path::test/case`; in a shell script, the test is a statement.
 fn assert_exists(reference: &str) {
     let parts = reference.split_once("::");
     let (path, name) = parts.unwrap_or_else(|| panic!("{reference} is not of the form path::test"));
     let (name, case) = name.split_once('/').map_or((name, None), |(name, case)| (name, Some(case)));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let source = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let text = test(&source, name).unwrap_or_else(|| panic!("{path} has no test {name}"));
+    let statement = file.extension() == Some("sh".as_ref()) && source.contains(&format!(" \"{name}\""));
+    let text = test(&source, name).or(statement.then_some(name));
+    let text = text.unwrap_or_else(|| panic!("{path} has no test {name}"));
     let quoted = |case: &str| text.contains(&format!("\"{case}\""));
     assert!(case.is_none_or(quoted), "{path}: {name} has no case {case:?}");
 }

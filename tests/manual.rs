@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
-use std::path::Path;
 
 use clap::{Arg, CommandFactory};
 use dtcpclient::exit::Exit;
@@ -148,21 +147,26 @@ fn the_values_for_the_script_are_those_of_the_program() {
 }
 
 #[test]
-fn the_service_script_knows_which_options_have_a_value_and_its_flags_make_a_daemon() {
+fn the_service_script_passes_options_that_the_program_has_and_its_flags_are_valid() {
     let options = options();
-    let with_value = || options.iter().filter(|option| option.get_action().takes_values());
-    let letters: String = with_value().filter_map(Arg::get_short).collect();
-    assert!(SERVICE.contains(&format!("[{letters}])")), "{letters}");
-    let words = with_value().filter_map(Arg::get_long).filter(|word| *word != "pid-file");
-    let expected: BTreeSet<_> = words.map(|word| format!("--{word}")).collect();
-    let pattern = SERVICE.split_once("--auth-file |").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
-    let listed = pattern.split(['|', '\\']).map(str::trim).filter(|word| !word.is_empty());
-    assert_eq!(listed.chain(["--auth-file"]).map(str::to_owned).collect::<BTreeSet<_>>(), expected);
+    let names = |option: &Arg| {
+        let short = option.get_short().map(|letter| format!("-{letter}"));
+        let long = option.get_long().map(|word| format!("--{word}"));
+        short.into_iter().chain(long)
+    };
+    let known: BTreeSet<_> = options.iter().flat_map(names).collect();
+    let lines = SERVICE.lines().filter(|line| line.contains("_options=") || line.contains("_cmd="));
+    let words = lines.flat_map(|line| line.split([' ', '"', '}']));
+    let passed: BTreeSet<_> = words.filter(|word| word.starts_with('-')).map(str::to_owned).collect();
+    let expected = ["--interface", "--no-prompt", "--status", "-D", "-U", "-f", "-u", "-w"];
+    assert_eq!(passed, expected.map(str::to_owned).into());
+    assert!(passed.is_subset(&known), "{passed:?}");
 
     let flags =
         SERVICE.split_once("dtcpclient_flags:=\"").and_then(|(_, rest)| rest.split_once('"')).unwrap().0;
     let line = std::iter::once("dtcpclient").chain(flags.split(' ')).chain(["server"]);
     let options = Options::read(line.map(OsString::from)).unwrap();
-    assert!(options.daemon && options.reconnect);
-    assert_eq!(options.pid_file.as_deref(), Some(Path::new(PID_FILE)));
+    assert!(options.reconnect && !options.daemon);
+    assert_eq!(options.tunnel_type, TunnelType::Network);
+    assert!(SERVICE.contains(&format!("dtcpclient_pidfile=\"{PID_FILE}\"")));
 }

@@ -137,7 +137,7 @@ licenses: [BSD2CLAUSE]" "$(cat "$package/+MANIFEST")"
 	check "... byte by byte, but for the modes that the packing list gives" \
 	    diff -r "$stage" "$root/opt/local" --exclude=bin --exclude=licenses
 	# shellcheck disable=SC2016 # the script expands it
-	says "... and a service script that knows the prefix" 'command="/opt/local/sbin/${name}"' \
+	says "... and a service script that knows the prefix" 'command="/opt/local/sbin/dtcpclient"' \
 	    "$(cat "$root/opt/local/etc/rc.d/dtcpclient")"
 	same "... everywhere" "" "$(grep %% "$root/opt/local/etc/rc.d/dtcpclient")"
 	same "... as does the manual" "/opt/local/etc" \
