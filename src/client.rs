@@ -217,7 +217,7 @@ impl<'k> Client<'k> {
     fn run_from(&mut self, mut phase: Phase) -> Exit {
         let exit = loop {
             self.note_state(&phase);
-            self.tell_starter(&phase);
+            self.tell_starter(&phase, Instant::now());
             if let Phase::Ending(exit) = phase
                 && self.scripts.is_idle()
             {
@@ -257,9 +257,9 @@ impl<'k> Client<'k> {
     }
 
     /// Releases the starter once the tunnel is up and can be used, and the script has ended.
-    fn tell_starter(&mut self, phase: &Phase) {
-        if self.may_tell_starter(phase)
-            && self.tunnel.is_usable()
+    fn tell_starter(&mut self, phase: &Phase, now: Instant) {
+        if let Some(latest) = self.waits_for_address(phase)
+            && (latest <= now || self.tunnel.is_usable())
             && let Some(starter) = self.starter.take()
         {
             logging::leave_console();
@@ -267,10 +267,12 @@ impl<'k> Client<'k> {
         }
     }
 
-    /// Whether the starter waits only for the kernel, which must be asked again and again.
-    fn may_tell_starter(&self, phase: &Phase) -> bool {
-        let is_up = matches!(phase, Phase::Session(active) if active.up.is_some());
-        is_up && self.starter.is_some() && self.scripts.is_idle()
+    /// Until when the starter waits for the tunnel's address, if it waits for nothing else. The kernel must be asked for it
+    /// again and again.
+    fn waits_for_address(&self, phase: &Phase) -> Option<Instant> {
+        let Phase::Session(active) = phase else { return None };
+        let (starter, up) = self.starter.as_ref().zip(active.up.as_ref())?;
+        self.scripts.is_idle().then(|| up.since + starter.grace())
     }
 
     fn handle(&mut self, mut phase: Phase, ready: &[Source], now: Instant) -> Phase {

@@ -23,9 +23,16 @@ const RUNNING: u8 = 1;
 /// In the pipe to the starter: the tunnel is up, and the script has ended.
 const UP: u8 = 2;
 
+/// The longest [`Starter::grace`].
+const LONGEST_GRACE: Duration = Duration::from_secs(2);
+
 /// The process that started the daemon and waits for it, which prints what is written to it. If the daemon ends early,
 /// its end of the pipe is closed.
-pub struct Starter(PipeWriter);
+pub struct Starter {
+    pipe: PipeWriter,
+    /// See [`Starter::grace`].
+    grace: Duration,
+}
 
 /// Continues in a new process, without a terminal and in the root directory. This process waits until the new one is
 /// running or, if `wait` is not zero, until the tunnel is up, but no longer than that. If the new one ends before, this
@@ -33,9 +40,9 @@ pub struct Starter(PipeWriter);
 ///
 /// The daemon keeps standard error until it is running. No other thread may be running.
 pub(crate) fn detach(wait: Duration) -> io::Result<Starter> {
-    let (pipe, starter) = io::pipe()?;
+    let (pipe, daemons_end) = io::pipe()?;
     if let Fork::Parent(daemon) = fork::fork()? {
-        drop(starter);
+        drop(daemons_end);
         let status = wait_for(Pid::from_raw(daemon), pipe, wait).unwrap_or_else(|error| {
             error!("cannot wait for the daemon: {error}");
             Exit::OsError.code().into()
@@ -47,8 +54,8 @@ pub(crate) fn detach(wait: Duration) -> io::Result<Starter> {
     chdir("/")?;
     dup2_stdin(File::open("/dev/null")?)?;
     // A starter that does not read must not stop the daemon.
-    fcntl(&starter, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    Ok(Starter(starter))
+    fcntl(&daemons_end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(Starter { pipe: daemons_end, grace: LONGEST_GRACE.min(wait / 2) })
 }
 
 /// Returns the exit status of the starter.
@@ -119,14 +126,20 @@ impl Starter {
 
     /// A writer of lines that the starter prints on its standard error. It never blocks.
     pub(crate) fn console(&self) -> io::Result<PipeWriter> {
-        self.0.try_clone()
+        self.pipe.try_clone()
+    }
+
+    /// How long the starter waits for the tunnel's address once the tunnel is up. The kernel checks it for duplicates,
+    /// which takes a second, or for ever if its own question comes back from the far end.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
     }
 
     /// A starter that is the reader of this pipe.
     #[cfg(test)]
     pub(crate) fn reading() -> (PipeReader, Self) {
-        let (pipe, starter) = io::pipe().expect("a pipe");
-        (pipe, Self(starter))
+        let (reader, pipe) = io::pipe().expect("a pipe");
+        (reader, Self { pipe, grace: LONGEST_GRACE })
     }
 
     /// Reports that the tunnel is up.
@@ -136,6 +149,6 @@ impl Starter {
 
     /// The starter may be gone.
     fn tell(&mut self, mark: u8) {
-        let _ = self.0.write_all(&[mark]);
+        let _ = self.pipe.write_all(&[mark]);
     }
 }

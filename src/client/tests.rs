@@ -262,7 +262,7 @@ fn the_starter_is_told_that_the_tunnel_is_up_once_the_script_has_ended() {
     client.scripts.run(Event::Up, &parameters, now);
     let (mut pipe, starter) = Starter::reading();
     client.starter = Some(starter);
-    client.tell_starter(&phase);
+    client.tell_starter(&phase, now);
     assert!(client.starter.is_some(), "the script still runs");
 
     directory.write("go", "", 0o600);
@@ -270,7 +270,7 @@ fn the_starter_is_told_that_the_tunnel_is_up_once_the_script_has_ended() {
         client.scripts.handle_child(now);
         client.scripts.is_idle().then_some(())
     });
-    client.tell_starter(&phase);
+    client.tell_starter(&phase, now);
     let mut told = Vec::new();
     pipe.read_to_end(&mut told).unwrap();
     assert_eq!(told.len(), 1, "one mark, and the end: {told:?}");

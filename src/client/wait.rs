@@ -34,7 +34,7 @@ impl Client<'_> {
     pub(super) fn wait(&self, phase: &Phase) -> nix::Result<Vec<Source>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources(phase).into_iter().unzip();
         let status = self.status_socket.as_ref().and_then(StatusSocket::timer);
-        let starter = self.may_tell_starter(phase).then(|| Instant::now() + STARTER_INTERVAL);
+        let starter = self.waits_for_address(phase).map(|_| Instant::now() + STARTER_INTERVAL);
         let timers = [phase.timer(), self.scripts.timer(), self.look, self.again, status, starter];
         let timer = timers.into_iter().flatten().min();
         // A signal that interrupts it is ready to be read the next time, so that no event is taken for a time-out.
