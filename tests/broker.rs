@@ -129,7 +129,7 @@ fn the_conversation_ends_with_quit() {
     client.log_in("foo", "tunnelonly");
     assert_eq!(client.ask("QUIT"), GOODBYE);
     assert!(client.closed());
-    let granted = "granted foo tunnelonly 127.0.0.1 127.0.0.1 - - - ip - -";
+    let granted = "granted foo tunnelonly 127.0.0.1 127.0.0.1 - - - ip - - 0";
     let events = ["ping -", "help -", "invalid -", "ping -", granted, "quit foo", "closed foo"];
     broker.process.wait_for("closed foo");
     assert_eq!(broker.process.lines()[1..], events);
@@ -212,8 +212,8 @@ fn each_udp_tunnel_gets_the_lowest_free_port() {
     second.granted("anna", "tunnelonly udp", "127.0.0.1 127.0.0.1:65535");
     assert_eq!(third.log_in("anna", "tunnelonly udp"), SOLD_OUT);
     third.granted("anna", "tunnelonly", "127.0.0.1 127.0.0.1");
-    broker.process.wait_for("granted foo tunnelonly 127.0.0.1 127.0.0.1 - - - udp 4028 65534");
-    broker.process.wait_for("granted anna tunnelonly 127.0.0.1 127.0.0.1 - - - udp - 65535");
+    broker.process.wait_for("granted foo tunnelonly 127.0.0.1 127.0.0.1 - - - udp 4028 65534 0");
+    broker.process.wait_for("granted anna tunnelonly 127.0.0.1 127.0.0.1 - - - udp - 65535 1");
     drop(first);
     broker.process.wait_for("closed foo");
     third.granted("anna", "tunnelonly udp 9", "127.0.0.1 127.0.0.1:65534");
@@ -233,7 +233,7 @@ fn quit_is_answered_then_the_tunnel_ends_then_the_connection_is_closed() {
     let mut client = Client::new(&broker);
     client.log_in("foo", "network udp 4028");
     let words =
-        "<foo><network><127.0.0.1><127.0.0.1><2001:db8::6><2001:db8::5><2001:db8:1::/48><udp><4028><4028>";
+        "<foo><network><127.0.0.1><127.0.0.1><2001:db8::6><2001:db8::5><2001:db8:1::/48><udp><4028><4028><0>";
     let start = Instant::now();
     assert_eq!(client.ask("quit"), GOODBYE);
     assert_eq!(directory.read("log"), format!("<up>{words}"));
@@ -252,7 +252,7 @@ fn until_its_connection_is_closed_a_tunnel_keeps_its_port_and_addresses_and_sigt
     client.granted("foo", "host udp", "127.0.0.1 127.0.0.1:4029 2001:0db8::000a 2001:0db8::0009");
     broker.process.stop(Signal::SIGTERM);
     assert!(client.closed() && leaving.closed());
-    for words in ["<2001:db8::6><2001:db8::5><><udp><><4028>", "<2001:db8::a><2001:db8::9><><udp><><4029>"] {
+    for words in ["<2001:db8::6><2001:db8::5><><udp><><4028><0>", "<2001:db8::a><2001:db8::9><><udp><><4029><1>"] {
         assert!(directory.read("log").contains(&format!("<down><foo><host><127.0.0.1><127.0.0.1>{words}")));
     }
 }

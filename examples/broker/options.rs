@@ -80,8 +80,8 @@ pub(crate) struct Options {
 const EVENTS: &str = "\
 Events are lines on standard output. USER is - before a login, as is any word that does not apply:
   listening on ADDR:PORT
-  granted USER TUNTYPE ME HER ME6 HER6 PREFIX PROTO CLIENT_PORT SERVER_PORT
-                                PROTO is ip or udp
+  granted USER TUNTYPE ME HER ME6 HER6 PREFIX PROTO CLIENT_PORT SERVER_PORT TUNNEL
+                                PROTO is ip or udp; TUNNEL is a number that no other tunnel has at the same time
   refused USER REASON           USER is - if there is no such user
   ping USER, help USER, invalid USER, quit USER, timeout USER
   failed up|down USER STATUS    the program of --exec failed

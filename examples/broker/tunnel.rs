@@ -26,8 +26,8 @@ pub(crate) struct Request<'a> {
 /// A tunnel that was granted.
 pub(crate) struct Tunnel {
     pub share: Share,
-    /// `USER TUNTYPE ME HER ME6 HER6 PREFIX PROTO CLIENT_PORT SERVER_PORT`; empty if a word does not apply.
-    pub words: [String; 10],
+    /// `USER TUNTYPE ME HER ME6 HER6 PREFIX PROTO CLIENT_PORT SERVER_PORT TUNNEL`; empty if a word does not apply.
+    pub words: [String; 11],
     /// The answer to the login.
     pub answer: String,
 }
@@ -58,6 +58,7 @@ impl Tunnel {
             request.proto.to_owned(),
             word(request.client_port),
             word(share.port),
+            share.place.to_string(),
         ];
         Self { share, words, answer: answer.join(" ") }
     }
