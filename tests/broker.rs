@@ -252,9 +252,25 @@ fn until_its_connection_is_closed_a_tunnel_keeps_its_port_and_addresses_and_sigt
     client.granted("foo", "host udp", "127.0.0.1 127.0.0.1:4029 2001:0db8::000a 2001:0db8::0009");
     broker.process.stop(Signal::SIGTERM);
     assert!(client.closed() && leaving.closed());
-    for words in ["<2001:db8::6><2001:db8::5><><udp><><4028><0>", "<2001:db8::a><2001:db8::9><><udp><><4029><1>"] {
+    for words in
+        ["<2001:db8::6><2001:db8::5><><udp><><4028><0>", "<2001:db8::a><2001:db8::9><><udp><><4029><1>"]
+    {
         assert!(directory.read("log").contains(&format!("<down><foo><host><127.0.0.1><127.0.0.1>{words}")));
     }
+}
+
+#[test]
+fn the_program_is_run_for_one_tunnel_at_a_time() {
+    let directory = Directory::default();
+    let program = directory.script("mkdir $directory/turn && sleep 0.2 && rmdir $directory/turn");
+    let broker = broker(&["--exec", &program]);
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| assert!(Client::new(&broker).log_in("foo", "tunnelonly").starts_with("+OK ")));
+        }
+    });
+    broker.process.wait_for_count("closed foo", 5);
+    assert!(!broker.process.lines().iter().any(|line| line.starts_with("failed ")));
 }
 
 #[test]

@@ -22,12 +22,14 @@ pub(crate) struct Broker {
     pub options: Options,
     pub users: Users,
     pool: Mutex<Pool>,
+    /// Held while the operator's program runs: it need not expect to be run twice at a time.
+    program: Mutex<()>,
 }
 
 impl Broker {
     pub(crate) fn new(options: Options, users: Users) -> Self {
         let pool = Mutex::new(Pool::new(options.tunnels, options.first_port));
-        Self { options, users, pool }
+        Self { options, users, pool, program: Mutex::default() }
     }
 
     /// Serves each connection in its own thread until `stop` is readable, then waits until all have ended.
@@ -76,6 +78,7 @@ impl Broker {
     /// Whether the operator's program, if there is one, succeeded.
     fn run(&self, tunnel: &Tunnel, change: &str) -> bool {
         let Some(program) = &self.options.exec else { return true };
+        let _turn = self.program.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = match tunnel.run(program, change) {
             Ok(status) if status.success() => return true,
             Ok(status) => status.to_string(),

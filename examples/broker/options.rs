@@ -34,9 +34,10 @@ pub(crate) struct Options {
 
     /// Program to run when a tunnel begins and when it ends
     ///
-    /// It is run directly, not by a shell, and must exit before the session goes on. Its arguments are `up` or `down`
-    /// and the words of the event `granted`, described below, with an empty string for a word that does not apply. Its
-    /// output goes to standard error. If it fails on `up`, the login is refused as sold out.
+    /// It is run directly, not by a shell, for one tunnel at a time, and must exit before the session goes on. Its
+    /// arguments are `up` or `down` and the words of the event `granted`, described below, with an empty string for a
+    /// word that does not apply. Its output goes to standard error. If it fails on `up`, the login is refused as sold
+    /// out.
     #[arg(long, value_name = "PROGRAM")]
     pub exec: Option<PathBuf>,
 
