@@ -8,44 +8,19 @@
 #![cfg(target_os = "freebsd")]
 
 use std::sync::{PoisonError, RwLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use ffi::kernel::Kernel;
-use harness::freebsd::{kernel, skip};
-use harness::jails::{CLIENT, CLIENT_INNER, Carrier, Jails, SERVER, SERVER_INNER};
+use harness::freebsd::skip;
+use harness::jails::{self, BOTH, CLIENT, CLIENT_INNER, Carrier, Jails, SERVER, SERVER_INNER};
 use harness::{Process, client, poll, wait_until};
 use nix::sys::signal::Signal;
-
-const BOTH: &[Carrier] = &[Carrier::Gif, Carrier::Udp];
-/// What a jail cannot load for itself.
-const MODULES: [&str; 5] = ["if_epair", "if_gif", "ng_socket", "ng_iface", "ng_ksocket"];
 
 /// Held by each test. The soak, which measures the whole kernel, holds it alone.
 static KERNEL: RwLock<()> = RwLock::new(());
 
-/// Plays a scene with each of these carriers, side by side, since most of the time is spent waiting.
 fn play(carriers: &[Carrier], scene: impl Fn(Jails) + Sync) {
     let _shared = KERNEL.read().unwrap_or_else(PoisonError::into_inner);
-    play_alone(carriers, scene);
-}
-
-fn play_alone(carriers: &[Carrier], scene: impl Fn(Jails) + Sync) {
-    let Some((mut kernel, turn)) = kernel() else { return };
-    for module in MODULES {
-        // It may be part of the kernel, under another name.
-        let _ = kernel.load_module(module);
-    }
-    drop(turn);
-    let scene = &scene;
-    thread::scope(|scope| {
-        for carrier in carriers {
-            match Jails::new(*carrier) {
-                Ok(jails) => drop(scope.spawn(move || scene(jails))),
-                Err(why) => skip(&format!("cannot make two hosts here: {why}")),
-            }
-        }
-    });
+    jails::play(Jails::new, carriers, scene);
 }
 
 /// The lines of a client that contain these words.
@@ -182,14 +157,10 @@ fn an_address_that_another_interface_had_too_is_not_missed_when_that_loses_it() 
 #[test]
 fn an_address_that_goes_in_another_fib_is_missed() {
     play(&[Carrier::Gif], |jails| {
-        let route = format!("route -n add -net 192.0.2.0/24 -interface {} -fib 1", jails.client.outer);
-        if let Err(why) = jails.client.try_to_run(&format!("sysctl net.fibs=2 && {route} && setfib 1 true")) {
-            return skip(&format!("no second FIB: {why}"));
-        }
-        let command = jails.client_command(&["-l", "-t", "host"]);
-        let mut in_fib = std::process::Command::new("setfib");
-        in_fib.arg("1").arg(command.get_program()).args(command.get_args());
-        let client = Process::start(jails.client.inside(&in_fib));
+        let client = match jails.start_client_in_fib_1(&["-l", "-t", "host"]) {
+            Ok(client) => client,
+            Err(why) => return skip(&format!("no second FIB: {why}")),
+        };
         client.wait_for("made gif0");
         jails.client.run(&format!("ifconfig {} {CLIENT} -alias", jails.client.outer));
         client.wait_for(&format!("this host no longer has the address {CLIENT}"));
@@ -524,7 +495,7 @@ fn many_logins_leave_nothing() {
         std::env::var("DTCPCLIENT_SOAK_LOGINS").map_or(5, |number| number.parse().expect("a number"));
     let _alone = KERNEL.write().unwrap_or_else(PoisonError::into_inner);
     for carrier in BOTH {
-        play_alone(&[*carrier], |jails| soak(&jails, logins));
+        jails::play(Jails::new, &[*carrier], |jails| soak(&jails, logins));
     }
 }
 

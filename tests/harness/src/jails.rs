@@ -3,9 +3,12 @@
 
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
+use ffi::kernel::Kernel;
 use nix::sys::signal::Signal;
 
+use crate::freebsd::{kernel, skip};
 use crate::{Directory, Process, USER, broker, client, wait_until};
 
 /// The client's outer address.
@@ -39,6 +42,32 @@ impl Carrier {
     pub fn option(self) -> Option<&'static str> {
         (self == Self::Udp).then_some("-U")
     }
+}
+
+/// Both carriers.
+pub const BOTH: &[Carrier] = &[Carrier::Gif, Carrier::Udp];
+
+/// What a jail cannot load for itself.
+const MODULES: [&str; 5] = ["if_epair", "if_gif", "ng_socket", "ng_iface", "ng_ksocket"];
+
+/// Plays a scene with each of these carriers, side by side, since most of the time is spent waiting. `make` makes the
+/// hosts of each.
+pub fn play(make: fn(Carrier) -> Result<Jails, String>, carriers: &[Carrier], scene: impl Fn(Jails) + Sync) {
+    let Some((mut kernel, turn)) = kernel() else { return };
+    for module in MODULES {
+        // It may be part of the kernel, under another name.
+        let _ = kernel.load_module(module);
+    }
+    drop(turn);
+    let scene = &scene;
+    thread::scope(|scope| {
+        for carrier in carriers {
+            match make(*carrier) {
+                Ok(jails) => drop(scope.spawn(move || scene(jails))),
+                Err(why) => skip(&format!("cannot make two hosts here: {why}")),
+            }
+        }
+    });
 }
 
 /// Runs a command, and returns its output, or what went wrong.
@@ -110,6 +139,11 @@ impl Host {
         Process::start(self.inside(Command::new("sh").args(["-c", &format!("exec {command}")])))
     }
 
+    /// What the kernel has of the things that a client or a broker's script makes: interfaces, nodes, sockets.
+    pub fn traces(&self) -> String {
+        self.run("ifconfig -l; ngctl list | grep -e iface -e ksocket || :; netstat -an -p udp")
+    }
+
     /// Waits until an IPv6 address answers.
     pub fn ping(&self, address: &str) {
         let ping = format!("ping -6 -n -c 1 -t 2 {address}");
@@ -141,8 +175,16 @@ pub struct Jails {
 }
 
 impl Jails {
-    /// Makes both hosts and starts the broker; says why if this system cannot.
+    /// Makes both hosts, starts the broker and makes its end of the tunnel; says why if this system cannot.
     pub fn new(carrier: Carrier) -> Result<Self, String> {
+        let mut jails = Self::without_broker(carrier)?;
+        jails.make_far_end();
+        jails.start_broker();
+        Ok(jails)
+    }
+
+    /// Makes both hosts; says why if this system cannot.
+    pub fn without_broker(carrier: Carrier) -> Result<Self, String> {
         let cable = Cable::new()?;
         let [client, server] = [("a", CLIENT), ("b", SERVER)]
             .map(|(end, address)| Host::new(format!("{}{end}", cable.0), address));
@@ -150,17 +192,20 @@ impl Jails {
         directory.script("");
         directory.write("auth", &format!("{SERVER}:{USER}:{}\n", crate::PASSWORD), 0o600);
         let (client, server) = (client?, server?);
-        let mut jails = Self { broker: None, carrier, client, server, directory, _cable: cable };
-        jails.make_far_end();
-        jails.start_broker();
-        Ok(jails)
+        Ok(Self { broker: None, carrier, client, server, directory, _cable: cable })
     }
 
     /// Starts the broker.
     pub fn start_broker(&mut self) {
+        self.start_broker_with(&[]);
+    }
+
+    /// Starts the broker with these options and the usual ones.
+    pub fn start_broker_with(&mut self, options: &[&str]) {
         let mut command = broker();
         let listen = format!("{SERVER}:20200");
         command.args(["--numbered", "--listen", &listen, "--users", &self.directory.file("auth")]);
+        command.args(options);
         let process = Process::start(self.server.inside(&command));
         process.wait_for("listening on");
         self.broker = Some(process);
@@ -210,6 +255,16 @@ impl Jails {
         Process::start(self.client.inside(&self.client_command(arguments)))
     }
 
+    /// Makes a second FIB in the client's host, and starts a client there; says why if this kernel has none.
+    pub fn start_client_in_fib_1(&self, arguments: &[&str]) -> Result<Process, String> {
+        let route = format!("route -n add -net 192.0.2.0/24 -interface {} -fib 1", self.client.outer);
+        self.client.try_to_run(&format!("sysctl net.fibs=2 && {route} && setfib 1 true"))?;
+        let command = self.client_command(arguments);
+        let mut in_fib = Command::new("setfib");
+        in_fib.arg("1").arg(command.get_program()).args(command.get_args());
+        Ok(Process::start(self.client.inside(&in_fib)))
+    }
+
     /// Starts a client that tries again after failures, and waits until IPv6 flows.
     pub fn log_in(&self) -> Process {
         let client = self.start_client(&["-l", "-t", "host"]);
@@ -217,9 +272,9 @@ impl Jails {
         client
     }
 
-    /// What the kernel has in the client's host of the things that a client makes: interfaces, nodes, sockets.
+    /// What the kernel has in the client's host of the things that a client makes.
     pub fn traces(&self) -> String {
-        self.client.run("ifconfig -l; ngctl list | grep -e iface -e ksocket || :; netstat -an -p udp")
+        self.client.traces()
     }
 
     /// Ends a client, and waits until all that it has made is gone.
