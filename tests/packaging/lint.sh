@@ -13,7 +13,7 @@ check "shellcheck finds nothing in the service script" \
     shellcheck -s dash -e SC1091,SC2034,SC2154,SC2223 rc.d/dtcpclient.in
 check "shellcheck finds nothing in these checks" \
     shellcheck -x -P . tests/packaging/run tests/packaging/*.sh tests/packaging/support/checks tests/packaging/support/rc.subr tests/packaging/support/bin/*
-check "shellcheck finds nothing in the sample script" shellcheck samples/dtcpclient.script
+check "shellcheck finds nothing in the sample scripts" shellcheck samples/*.script
 
 # What the manual refers to is on FreeBSD, not on every host that runs these checks.
 said=$(mandoc -T lint -I os=FreeBSD man/dtcpclient.8 2>&1 |

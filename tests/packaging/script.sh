@@ -249,5 +249,7 @@ same "what could not be added is not removed" "" "$did"
 
 same "the LAN's interface is for the administrator to name" 'lan=""' \
     "$(grep '^lan=' "$project/samples/dtcpclient.script")"
-check "the sample script may be run" test -x "$project/samples/dtcpclient.script"
+for script in dtcpclient broker; do
+	check "the $script's sample script may be run" test -x "$project/samples/$script.script"
+done
 same "the sample of the auth file holds no login" "" "$(grep -v '^#' "$project/samples/dtcpclient.auth.sample")"
