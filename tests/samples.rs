@@ -105,7 +105,7 @@ fn commands_of_the_document() -> Vec<(&'static str, String)> {
     for line in include_str!("../docs/broker.md").lines() {
         match (line.trim_start().split_once("# "), commands.last_mut()) {
             (Some((host @ ("server" | "client"), command)), _) => commands.push((host, command.to_owned())),
-            (_, Some((_, begun))) if begun.ends_with('\\') => *begun += &format!("\n{line}"),
+            (_, Some((_, begun))) if begun.ends_with('\\') => begun.extend(["\n", line]),
             _ => {}
         }
     }
