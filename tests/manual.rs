@@ -147,6 +147,31 @@ fn the_values_for_the_script_are_those_of_the_program() {
 }
 
 #[test]
+fn the_manual_has_each_variable_of_the_service_script_and_its_default() {
+    let lines = SERVICE.lines().filter_map(|line| line.strip_prefix("# ")?.split_once("=\""));
+    let script: Vec<_> =
+        lines.map(|(name, rest)| (name, rest.split('"').next().unwrap_or_default())).collect();
+    assert!(script.contains(&("dtcpclient_enable", "NO")), "{script:?}");
+
+    let boot = section("STARTING AT BOOT");
+    let items = boot.split("\n.It Va ").skip(1).map(|item| {
+        let (name, body) = item.split_once('\n').expect("a text");
+        let default = body.split_once("The default is\n.Ql ").and_then(|(_, rest)| rest.split_once(" ."));
+        (name, default.map_or("", |(default, _)| default))
+    });
+    assert_eq!(items.collect::<Vec<_>>(), script);
+}
+
+#[test]
+fn the_manual_refers_to_sections_that_it_has() {
+    let references: Vec<_> = MANUAL.lines().filter_map(|line| line.strip_prefix(".Sx ")).collect();
+    assert!(!references.is_empty());
+    for reference in references {
+        section(reference.trim_end_matches([' ', '.', ',', ';']));
+    }
+}
+
+#[test]
 fn the_service_script_passes_options_that_the_program_has_and_its_flags_are_valid() {
     let options = options();
     let names = |option: &Arg| {
