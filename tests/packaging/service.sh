@@ -196,6 +196,11 @@ $nice" start
 			same "status $EXIT is a failure${nice:+, under nice}" "Starting dtcpclient.
 WARNING: failed to start dtcpclient:1" "$said:$status"
 		done
+		runs 43
+		EXIT=75
+		service "$broker
+$nice" faststart
+		says "... also where the pid file is that of another${nice:+, under nice}" "WARNING: failed to start dtcpclient" "$said"
 		EXIT=0
 		runs
 		service "$broker
