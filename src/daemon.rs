@@ -71,12 +71,9 @@ fn wait_for(daemon: Pid, mut pipe: PipeReader, wait: Duration) -> io::Result<i32
         match poll(&mut [pipe_fd, signals_fd], timeout) {
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno.into()),
-            Ok(0) => warn!(
-                "the tunnel is not up after {} s; the daemon goes on: see dtcpclient --status",
-                wait.as_secs()
-            ),
+            Ok(0) => warn!("the tunnel is not up after {} s: the daemon goes on", wait.as_secs()),
             Ok(_) if !signals.take().is_empty() => {
-                warn!("interrupted; the daemon goes on: see dtcpclient --status");
+                warn!("interrupted; the daemon goes on");
             }
             Ok(_) => {
                 let mut bytes = [0; 1024];

@@ -40,7 +40,7 @@ pub(crate) enum PasswordError {
     #[error("{}, line {line}: not of the form server:user:password", path.display())]
     BadLine { path: PathBuf, line: usize },
     #[error(
-        "no password for {user} at {server}: add a line {server}:{user}:PASSWORD to {}, or {otherwise}",
+        "no password for {user} at {server}: add a line {server}:{user}:PASSWORD to {}{otherwise}",
         path.display()
     )]
     NoEntry { user: String, server: String, path: PathBuf, otherwise: &'static str },
@@ -72,7 +72,7 @@ impl Account {
         match self.password_in_file()? {
             Some(password) => Ok(password),
             None if prompt => self.ask(signals),
-            None => Err(self.no_entry("start dtcpclient without --no-prompt")),
+            None => Err(self.no_entry("")),
         }
     }
 
@@ -122,7 +122,7 @@ impl Account {
             }
             Ok(Answer::Interrupted) => Err(PasswordError::Interrupted),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => {
-                Err(self.no_entry("start dtcpclient from a terminal"))
+                Err(self.no_entry(", or start dtcpclient from a terminal"))
             }
             Err(error) => Err(PasswordError::Terminal(error)),
         }
