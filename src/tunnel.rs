@@ -184,9 +184,11 @@ impl<'k> Tunnel<'k> {
     /// Sends an echo request through the tunnel, to the server's inner address if it has one.
     pub fn send_echo(&mut self, sequence: u16, full_size: bool) -> kernel::Result<()> {
         let Some(live) = &self.live else { return Ok(()) };
-        let socket = match &mut self.echo {
-            Some(socket) => socket,
-            None => self.echo.insert(self.kernel.open_echo(self.mark)?),
+        let socket = if let Some(socket) = &mut self.echo {
+            socket
+        } else {
+            let fib = self.kernel.fib(&live.interface)?;
+            self.echo.insert(self.kernel.open_echo(self.mark, fib)?)
         };
         let packet_size = if full_size { self.settings.mtu } else { 0 };
         socket.send(&live.interface, live.inner.map(|inner| inner.remote), sequence, packet_size)

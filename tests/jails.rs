@@ -155,13 +155,13 @@ fn an_address_that_another_interface_had_too_is_not_missed_when_that_loses_it() 
 
 /// A routing socket gets only the messages of its own FIB.
 #[test]
-fn an_address_that_goes_in_another_fib_is_missed() {
-    play(&[Carrier::Gif], |jails| {
+fn in_another_fib_ipv6_flows_and_an_address_that_goes_is_missed() {
+    play(BOTH, |jails| {
         let client = match jails.start_client_in_fib_1(&["-l", "-t", "host"]) {
             Ok(client) => client,
             Err(why) => return skip(&format!("no second FIB: {why}")),
         };
-        client.wait_for("made gif0");
+        client.wait_for("IPv6 flows through");
         jails.client.run(&format!("ifconfig {} {CLIENT} -alias", jails.client.outer));
         client.wait_for(&format!("this host no longer has the address {CLIENT}"));
     });

@@ -122,8 +122,9 @@ pub trait Kernel {
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()>;
     /// The packets and bytes that have passed through an interface.
     fn traffic(&mut self, interface: &InterfaceName) -> Result<Traffic>;
-    /// Opens a socket for ICMPv6 echo, whose requests bear this mark.
-    fn open_echo(&mut self, mark: EchoMark) -> Result<Box<dyn EchoSocket>>;
+    /// Opens a socket for ICMPv6 echo, whose requests bear this mark and take the routes of this FIB: that of the interface,
+    /// which may differ from that of the process.
+    fn open_echo(&mut self, mark: EchoMark, fib: i32) -> Result<Box<dyn EchoSocket>>;
     /// When a process started, in the time since the system did; `None` if there is no process of this number. With the
     /// number it identifies a process: unlike the time of day, it does not change when somebody sets the clock.
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>>;

@@ -109,7 +109,7 @@ fn is_jailed() -> bool {
 /// Sends an echo request to all nodes at the other end of a tunnel.
 fn ping_all_nodes(kernel: &mut FreeBsd, interface: &InterfaceName) -> kernel::Result<()> {
     let mark = EchoMark { identifier: 1, token: *b"a token!" };
-    kernel.open_echo(mark)?.send(interface, None, 1, 0)
+    kernel.open_echo(mark, 0)?.send(interface, None, 1, 0)
 }
 
 /// The socket for requests about interfaces.

@@ -207,8 +207,8 @@ impl Kernel for FreeBsd {
         })
     }
 
-    fn open_echo(&mut self, mark: EchoMark) -> Result<Box<dyn EchoSocket>> {
-        Ok(Box::new(RawEchoSocket::open(mark)?))
+    fn open_echo(&mut self, mark: EchoMark, fib: i32) -> Result<Box<dyn EchoSocket>> {
+        Ok(Box::new(RawEchoSocket::open(mark, fib)?))
     }
 
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>> {

@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::net::if_::if_nametoindex;
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt};
 
 use super::set_option;
 use crate::abi::numbers::ICMP6_FILTER;
@@ -23,10 +23,11 @@ pub(super) struct RawEchoSocket {
 }
 
 impl RawEchoSocket {
-    pub(super) fn open(mark: EchoMark) -> Result<Self> {
+    pub(super) fn open(mark: EchoMark, fib: i32) -> Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let raw = socket(AddressFamily::Inet6, SockType::Raw, flags, SockProtocol::IcmpV6);
         let raw = raw.map_err(|cause| Error::new("socket(IPPROTO_ICMPV6)", cause))?;
+        setsockopt(&raw, sockopt::Fib, &fib).map_err(|cause| Error::new("setsockopt(SO_SETFIB)", cause))?;
         // `struct icmp6_filter` (`netinet/icmp6.h`): a bit for each type, set if it may pass.
         let mut filter = [0_u32; 8];
         filter[usize::from(ECHO_REPLY / 32)] = 1 << (ECHO_REPLY % 32);

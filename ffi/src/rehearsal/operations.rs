@@ -156,7 +156,7 @@ impl Kernel for Rehearsal {
             .look("sysctl(net.link.generic.ifdata)", |kernel| Ok(kernel.interfaces.find(interface)?.traffic))
     }
 
-    fn open_echo(&mut self, _: EchoMark) -> Result<Box<dyn EchoSocket>> {
+    fn open_echo(&mut self, _: EchoMark, _: i32) -> Result<Box<dyn EchoSocket>> {
         self.state().look("socket(IPPROTO_ICMPV6)", |kernel| kernel.require_root())?;
         let socket = LoopedSocket::new(self).map_err(|cause| Error::new("socketpair", cause))?;
         Ok(Box::new(socket))

@@ -123,7 +123,7 @@ impl Replay {
             ["become_nobody"] => {}
             ["get_changes"] => self.changes(step),
             ["open_echo"] => {
-                let opened = self.kernel.open_echo(MARK);
+                let opened = self.kernel.open_echo(MARK, 0);
                 step.same(&step.outcome(), opened.map(|socket| self.echo = Some(socket)));
             }
             ["ping", ..] | ["get_echo"] => self.echo(step, words),
