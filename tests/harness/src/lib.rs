@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub use directory::Directory;
 pub use process::Process;
 pub use rehearsal::{is_empty, name, rehearsal, silent};
-pub use routes::Routes;
+pub use routes::{Routes, routing_message};
 
 /// How long a test waits for an event. Some take more than a minute, and a machine may be slow.
 pub const DEADLINE: Duration = Duration::from_mins(3);

@@ -18,12 +18,12 @@ impl Routes {
 
     /// Reports a change.
     pub fn report(&self, change: AddressChange) {
-        self.0.send(&message(change)).expect("the program's end is open");
+        self.0.send(&routing_message(change)).expect("the program's end is open");
     }
 }
 
-/// `struct ifa_msghdr` and a `struct sockaddr_in`, as in route(4).
-fn message(change: AddressChange) -> Vec<u8> {
+/// The kernel's report of a change: `struct ifa_msghdr` and a `struct sockaddr_in`, as in route(4).
+pub fn routing_message(change: AddressChange) -> Vec<u8> {
     const VERSION: u8 = 5;
     const RTA_IFA: u32 = 0x20;
     let (kind, address): (u8, Ipv4Addr) = match change {
