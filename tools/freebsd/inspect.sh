@@ -4,7 +4,7 @@
 set -eu
 
 program=$1
-most=$((1536 * 1024))
+most=$((1024 * 1024))
 
 describe() {
     readelf --wide --file-header "$program" | sed -nE 's/^ *(Class|Type|Machine): *([^(]*[^( ]).*$/\1: \2/p'
