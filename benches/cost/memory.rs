@@ -36,7 +36,7 @@ pub(crate) fn measure_a_day(report: &mut Report) {
     }
     note("a day in virtual time", curve.join("; "));
     let grown = last.saturating_sub(first.unwrap_or_default());
-    report.at_most("growth of memory between hours 1 and 24", grown, 64, "KiB");
+    report.at_most("growth of memory between hours 1 and 24", grown, 256, "KiB");
     // The login, its tunnel, and a ping a minute.
     report.at_most("actions of a day", life.actions, 2 + 24 * 60, "actions");
 }

@@ -46,15 +46,13 @@ pub(crate) struct Server {
     /// The far end of tunnels in UDP.
     udp_port: u16,
     events: Arc<Mutex<Vec<(Instant, Event)>>>,
-    grants: Arc<AtomicU16>,
 }
 
 impl Server {
     pub(crate) fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let server =
-            Self { port, manner, udp_port: far_end::start(), events: Arc::default(), grants: Arc::default() };
+        let server = Self { port, manner, udp_port: far_end::start(), events: Arc::default() };
         let listening = server.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -94,9 +92,10 @@ impl Server {
         Ok(())
     }
 
-    /// No two tunnels have the same outer or inner addresses, as a kernel wants it.
+    /// No two tunnels on this host have the same outer or inner addresses, as a kernel wants it.
     fn offer(&self, udp: bool) -> String {
-        let number = self.grants.fetch_add(1, Ordering::Relaxed) % 250 + 1;
+        static GRANTS: AtomicU16 = AtomicU16::new(0);
+        let number = GRANTS.fetch_add(1, Ordering::Relaxed) % 250 + 1;
         let inner = format!("2001:db8::1:{number:x} 2001:db8::2:{number:x}");
         if udp {
             // A far end that this host can reach.

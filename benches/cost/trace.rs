@@ -43,14 +43,16 @@ pub(crate) struct Traced {
 }
 
 impl Traced {
-    /// Starts one, unless this system has no program that traces.
+    /// Starts one, unless nothing traces here.
     pub(crate) fn start(manner: Manner, options: &[&str]) -> Option<Self> {
+        if !is_possible() {
+            return None;
+        }
         let (directory, server) = (Directory::default(), Server::start(manner));
         let mut command = tracer(&directory.file("trace"));
         let client = client(&directory, server.port, options);
         command.arg(client.get_program()).args(client.get_args());
-        let possible = Command::new(command.get_program()).arg("-V").output().is_ok();
-        possible.then(|| Self { client: Process::start(command), server, directory })
+        Some(Self { client: Process::start(command), server, directory })
     }
 
     /// Its calls so far.
@@ -64,6 +66,16 @@ impl Traced {
         let end = |calls: &Vec<Call>| calls.iter().any(|call| call.name.starts_with("exit"));
         (wait_until("the end of the trace", || Some(self.calls()).filter(end)), output)
     }
+}
+
+/// Whether a trace can be made and read: the program, or what it needs of the kernel, may be missing, and an old kdump(1)
+/// cannot read what a new kernel writes.
+fn is_possible() -> bool {
+    let directory = Directory::default();
+    let file = directory.file("trace");
+    let traced = tracer(&file).arg("true").output();
+    traced.is_ok_and(|traced| traced.status.success())
+        && calls(&file).iter().any(|call| call.name.starts_with("exit"))
 }
 
 /// A command that traces the command after it, which remains a child of this process.
@@ -123,7 +135,7 @@ fn returned(value: &str) -> Option<i64> {
 /// From the start of a client to its end.
 pub(crate) fn measure(report: &mut Report) {
     let Some(traced) = Traced::start(Manner::Kind, &[]) else {
-        return note("system calls", "not measured, since strace(1) is missing");
+        return note("system calls", "not measured, since neither strace(1) nor ktrace(1) works here");
     };
     traced.server.wait_for(Event::Ping, 1);
     traced.client.signal(Signal::SIGTERM);
