@@ -27,7 +27,7 @@ pub(crate) fn about_status(error: &StatusError) -> &'static str {
     match error {
         StatusError::NotRunning(_) => "if it was started with -f, specify the same file",
         StatusError::NotPermitted(_) => "run it as root",
-        StatusError::NoAnswer { .. } => "",
+        StatusError::Deaf(_) | StatusError::NoAnswer { .. } => "",
     }
 }
 
@@ -64,6 +64,8 @@ fn about_tunnel(error: &tunnel::Error) -> &'static str {
         tunnel::Error::NameInUse(_) => {
             "choose another name with --interface, or destroy it if it is not needed"
         }
+        tunnel::Error::NameOfGroup(_) => "choose another name with --interface",
+        tunnel::Error::NameTwice(_) => "give that one another name, not ng and a number",
         tunnel::Error::PortInUse(_) => "choose another with -b",
         tunnel::Error::Refused(Step::SetMtu(_), ..) => "choose another with -m",
         _ => "",

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
 use std::time::{Duration, Instant};
 
 use fork::Fork;
@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+use nix::unistd::{Pid, chdir, close, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit::Exit;
@@ -23,6 +23,9 @@ const RUNNING: u8 = 1;
 /// In the pipe to the starter: the tunnel is up, and the script has ended.
 const UP: u8 = 2;
 
+/// How much is read from the daemon, and then printed, at once, in bytes: poll(2) reports room for as much in a pipe
+/// (`PIPE_BUF` of FreeBSD).
+const MOST_AT_ONCE: usize = 512;
 /// The longest [`Starter::grace`].
 const LONGEST_GRACE: Duration = Duration::from_secs(2);
 
@@ -38,11 +41,13 @@ pub struct Starter {
 /// running or, if `wait` is not zero, until the tunnel is up, but no longer than that. If the new one ends before, this
 /// one exits with the same status.
 ///
-/// The daemon keeps standard error until it is running. No other thread may be running.
-pub(crate) fn detach(wait: Duration) -> io::Result<Starter> {
+/// The daemon keeps standard error until it is running. This process closes the descriptor of the pid file's lock, which is
+/// the daemon's. No other thread may be running.
+pub(crate) fn detach(wait: Duration, lock: Option<RawFd>) -> io::Result<Starter> {
     let (pipe, daemons_end) = io::pipe()?;
     if let Fork::Parent(daemon) = fork::fork()? {
         drop(daemons_end);
+        let _ = lock.map(close);
         let status = wait_for(Pid::from_raw(daemon), pipe, wait).unwrap_or_else(|error| {
             error!("cannot wait for the daemon: {error}");
             Exit::OsError.code().into()
@@ -71,17 +76,20 @@ fn wait_for(daemon: Pid, mut pipe: PipeReader, wait: Duration) -> io::Result<i32
         match poll(&mut [pipe_fd, signals_fd], timeout) {
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno.into()),
-            Ok(0) => warn!("the tunnel is not up after {} s: the daemon goes on", wait.as_secs()),
+            Ok(0) => warn!(
+                "the tunnel is not up after {} s, or the script has not ended: the daemon goes on",
+                wait.as_secs()
+            ),
             Ok(_) if !signals.take().is_empty() => {
                 warn!("interrupted; the daemon goes on");
             }
             Ok(_) => {
-                let mut bytes = [0; 1024];
+                let mut bytes = [0; MOST_AT_ONCE];
                 let length = pipe.read(&mut bytes)?;
                 if length == 0 {
                     return status_of(daemon);
                 }
-                if print_up_to(awaited, &bytes[..length])? {
+                if print_up_to(awaited, &bytes[..length]) {
                     return Ok(Exit::Ok.code().into());
                 }
                 continue;
@@ -91,17 +99,25 @@ fn wait_for(daemon: Pid, mut pipe: PipeReader, wait: Duration) -> io::Result<i32
     }
 }
 
-/// Prints what the daemon writes, without its marks. Returns whether the awaited mark was there.
-fn print_up_to(awaited: u8, bytes: &[u8]) -> io::Result<bool> {
+/// Prints what the daemon writes, without its marks, unless standard error is closed or full: it must not keep this process
+/// from ending in time. Returns whether the awaited mark was there.
+fn print_up_to(awaited: u8, bytes: &[u8]) -> bool {
     let text: Vec<u8> = bytes.iter().copied().filter(|byte| ![RUNNING, UP].contains(byte)).collect();
-    io::stderr().write_all(&text)?;
-    Ok(bytes.contains(&awaited))
+    let mut stderr = io::stderr();
+    let writable = poll(&mut [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)], PollTimeout::ZERO);
+    if writable == Ok(1) {
+        let _ = stderr.write_all(&text);
+    }
+    bytes.contains(&awaited)
 }
 
 /// The status with which the daemon has ended. One that was stopped has no tunnel.
 fn status_of(daemon: Pid) -> io::Result<i32> {
     match waitpid(daemon, None)? {
-        WaitStatus::Exited(_, 0) => Ok(Exit::NotUp.code().into()),
+        WaitStatus::Exited(_, 0) => {
+            warn!("the daemon was stopped");
+            Ok(Exit::NotUp.code().into())
+        }
         WaitStatus::Exited(_, status) => Ok(status),
         WaitStatus::Signaled(_, signal, _) => {
             error!("the daemon was killed by {signal}");

@@ -74,7 +74,9 @@ impl From<&StatusError> for Exit {
     fn from(error: &StatusError) -> Self {
         match error {
             StatusError::NotPermitted(_) => Self::NoPermission,
-            StatusError::NotRunning(_) | StatusError::NoAnswer { .. } => Self::Unavailable,
+            StatusError::NotRunning(_) | StatusError::Deaf(_) | StatusError::NoAnswer { .. } => {
+                Self::Unavailable
+            }
         }
     }
 }

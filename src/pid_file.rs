@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -71,6 +72,18 @@ impl PidFile {
         self.file.set_len(0)?;
         self.file.rewind()?;
         writeln!(self.file, "{}", std::process::id())
+    }
+}
+
+/// Whether a process holds the lock on this pid file.
+pub(crate) fn is_held(path: &Path) -> bool {
+    let locked = File::open(path).map(|file| Flock::lock(file, FlockArg::LockSharedNonblock));
+    matches!(locked, Ok(Err((_, Errno::EWOULDBLOCK))))
+}
+
+impl AsRawFd for PidFile {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 }
 

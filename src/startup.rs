@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -70,9 +71,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 /// Prints the status of a running client, and returns what it means.
 fn print_status(pid_file: &Path) -> Exit {
     logging::start(false);
-    match status_socket::ask(&status_socket::beside(pid_file)) {
+    match status_socket::ask(pid_file) {
         Ok(status) => {
-            let _ = write!(io::stdout(), "{status}");
+            let mut output = io::stdout();
+            if let Err(error) = write!(output, "{status}").and_then(|()| output.flush()) {
+                error!("cannot write the status: {error}");
+                return Exit::OsError;
+            }
             if status_socket::is_up(&status) { Exit::Ok } else { Exit::NotUp }
         }
         Err(error) => {
@@ -93,9 +98,10 @@ fn start(options: Options) -> Result<Exit, StartError> {
     let password = options.account.password(options.prompt, &mut signals)?;
     tunnel.remove_leftovers();
     tunnel.check_name()?;
+    let lock = pid_file.as_ref().map(PidFile::as_raw_fd);
+    let starter = options.daemon.then(|| daemon::detach(options.wait, lock)).transpose();
+    let starter = starter.map_err(StartError::Detach)?;
     let status_socket = options.pid_file.as_deref().and_then(open_status_socket);
-    let starter =
-        options.daemon.then(|| daemon::detach(options.wait)).transpose().map_err(StartError::Detach)?;
     if let Some(pid_file) = &mut pid_file {
         pid_file.write()?;
     }

@@ -5,13 +5,16 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
 use nix::sys::stat::{Mode, umask};
+
+use crate::pid_file;
 
 /// How many connections are answered before other events are handled.
 const AT_ONCE: usize = 16;
@@ -27,19 +30,23 @@ const LARGEST: u64 = 1 << 16;
 pub(crate) enum StatusError {
     #[error("dtcpclient is not running: nobody answers on {}", .0.display())]
     NotRunning(PathBuf),
+    /// Its pid file is locked.
+    #[error("dtcpclient is running, but does not answer on {}", .0.display())]
+    Deaf(PathBuf),
     #[error("no permission to ask the running dtcpclient on {}", .0.display())]
     NotPermitted(PathBuf),
     #[error("no answer from the running dtcpclient on {}", path.display())]
     NoAnswer { path: PathBuf, source: io::Error },
 }
 
-/// The path of the socket beside a pid file: with `.sock` instead of `.pid`, or after another name.
+/// The path of the socket beside a pid file: with `.sock` instead of `.pid`, or with `.socket` after another name. No two
+/// pid files have the same socket.
 pub(crate) fn beside(pid_file: &Path) -> PathBuf {
-    let mut name = pid_file.as_os_str().to_owned();
     if pid_file.extension().is_some_and(|extension| extension == "pid") {
         return pid_file.with_extension("sock");
     }
-    name.push(".sock");
+    let mut name = pid_file.as_os_str().to_owned();
+    name.push(".socket");
     name.into()
 }
 
@@ -55,8 +62,9 @@ pub struct StatusSocket {
 }
 
 impl StatusSocket {
-    /// Makes the socket, which only this user may connect to. One that a killed process has left is replaced; anything
-    /// else is left untouched. No other thread may be running, since the umask is changed for a moment.
+    /// Makes the socket, which only this user may connect to. A socket that is there is replaced: this process holds the
+    /// lock on the pid file, so that it was left by one that was killed. Anything else is left untouched. No other thread
+    /// may be running, since the umask is changed for a moment.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let before = umask(Mode::from_bits_truncate(0o177));
@@ -114,20 +122,12 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// Removes a socket on which nobody listens.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::new(ErrorKind::AlreadyExists, "there is something else"));
-        }
-        Ok(_) => {}
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another process listens on it")),
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "there is something else")),
     }
 }
 
@@ -136,19 +136,34 @@ pub(crate) fn is_up(status: &str) -> bool {
     status.lines().next() == Some("state: up")
 }
 
-/// Asks the client that listens on this socket for its status.
-pub(crate) fn ask(path: &Path) -> Result<String, StatusError> {
-    let answer = UnixStream::connect(path).and_then(|stream| {
+/// Asks the client with this pid file for its status.
+pub(crate) fn ask(pid_file: &Path) -> Result<String, StatusError> {
+    let path = beside(pid_file);
+    let answer = connect(&path).and_then(|stream| {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut status = String::new();
         stream.take(LARGEST).read_to_string(&mut status)?;
         Ok(status)
     });
     answer.map_err(|source| match source.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => StatusError::NotRunning(path.to_owned()),
-        ErrorKind::PermissionDenied => StatusError::NotPermitted(path.to_owned()),
-        _ => StatusError::NoAnswer { path: path.to_owned(), source },
+        // FreeBSD also refuses a connection if too many others wait.
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused if pid_file::is_held(pid_file) => {
+            StatusError::Deaf(path)
+        }
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => StatusError::NotRunning(path),
+        ErrorKind::PermissionDenied => StatusError::NotPermitted(path),
+        _ => StatusError::NoAnswer { path, source },
     })
+}
+
+/// Connects without waiting for room in the queue of connections.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    socket::connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 #[cfg(test)]
@@ -166,13 +181,17 @@ mod tests {
         (directory, path)
     }
 
+    fn ask_at(socket: &Path) -> Result<String, StatusError> {
+        ask(&socket.with_extension("pid"))
+    }
+
     #[test]
     fn the_socket_is_beside_the_pid_file() {
         for (pid_file, socket) in [
             ("/var/run/dtcpclient.pid", "/var/run/dtcpclient.sock"),
             ("/var/run/dtcpclient.home.pid", "/var/run/dtcpclient.home.sock"),
-            ("/tmp/pid", "/tmp/pid.sock"),
-            ("/tmp/home.1", "/tmp/home.1.sock"),
+            ("/tmp/pid", "/tmp/pid.socket"),
+            ("/tmp/home.1", "/tmp/home.1.socket"),
         ] {
             assert_eq!(beside(Path::new(pid_file)), Path::new(socket));
         }
@@ -181,12 +200,12 @@ mod tests {
     #[test]
     fn only_the_owner_may_ask_and_gets_the_status_until_the_socket_is_dropped() {
         let (_directory, path) = place();
-        assert!(matches!(ask(&path), Err(StatusError::NotRunning(_))), "there is none");
+        assert!(matches!(ask_at(&path), Err(StatusError::NotRunning(_))), "there is none");
         let mut socket = StatusSocket::open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let asking = std::thread::spawn({
             let path = path.clone();
-            move || ask(&path).unwrap()
+            move || ask_at(&path).unwrap()
         });
         while !asking.is_finished() {
             socket.answer("state: up\nserver: broker\n", Instant::now());
@@ -219,10 +238,8 @@ mod tests {
     fn a_stale_socket_is_replaced_and_anything_else_is_left_untouched() {
         let (directory, path) = place();
         drop(UnixListener::bind(&path).unwrap());
-        assert!(matches!(ask(&path), Err(StatusError::NotRunning(_))), "nobody listens");
-        let living = StatusSocket::open(&path).unwrap();
-        assert_eq!(StatusSocket::open(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
-        drop(living);
+        assert!(matches!(ask_at(&path), Err(StatusError::NotRunning(_))), "nobody listens");
+        drop(StatusSocket::open(&path).unwrap());
 
         let file = directory.path().join("file");
         fs::write(&file, "content").unwrap();

@@ -218,14 +218,14 @@ impl<'k> Tunnel<'k> {
         }
     }
 
-    /// Checks that no other interface has the name that ours is to have.
+    /// Checks that no other interface, and no group, has the name that ours is to have.
     pub fn check_name(&mut self) -> Result<(), Error> {
-        match &self.settings.interface {
-            Some(name) if self.interface() != Some(name) && self.kernel.description(name).is_ok() => {
-                Err(Error::NameInUse(name.clone()))
-            }
-            _ => Ok(()),
+        let Some(name) = &self.settings.interface else { return Ok(()) };
+        check_group(self.kernel, name)?;
+        if self.interface() != Some(name) && self.kernel.description(name).is_ok() {
+            return Err(Error::NameInUse(name.clone()));
         }
+        Ok(())
     }
 
     /// Checks that nobody else has what the tunnel will need, so that this is reported before a login: the name, and the
@@ -329,6 +329,16 @@ impl<'k> Tunnel<'k> {
     }
 }
 
+/// Checks that no group has this name, or will have it: pf(4) keeps both in one table, and an interface that is named like
+/// a group that it is in makes the kernel panic.
+fn check_group(kernel: &mut dyn Kernel, name: &InterfaceName) -> Result<(), Error> {
+    let is_group = kernel.group_members(name.as_str()).is_ok_and(|members| !members.is_empty());
+    if is_group || [GROUP, GIF_GROUP, "all"].contains(&name.as_str()) {
+        return Err(Error::NameOfGroup(name.clone()));
+    }
+    Ok(())
+}
+
 /// Gives the interface the name that it is to have, unless it has it already.
 fn rename(
     kernel: &mut dyn Kernel,
@@ -336,6 +346,7 @@ fn rename(
     wanted: Option<&InterfaceName>,
 ) -> Result<(), Error> {
     let Some(name) = wanted.filter(|name| *name != interface) else { return Ok(()) };
+    check_group(kernel, name)?;
     match kernel.rename(interface, name) {
         Ok(()) => name.clone_into(interface),
         Err(cause) if cause.errno == Errno::EEXIST => return Err(Error::NameInUse(name.clone())),

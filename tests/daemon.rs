@@ -42,7 +42,7 @@ impl Daemon {
     }
 
     fn has_socket(&self) -> bool {
-        self.0.has("pid.sock")
+        self.0.has("pid.socket")
     }
 }
 
@@ -156,7 +156,7 @@ fn a_daemon_that_does_not_answer_is_given_up_after_five_seconds() {
 fn a_socket_that_cannot_be_made_is_warned_of_and_does_not_stop_the_tunnel() {
     let daemon = Daemon::default();
     let broker = Broker::start(&daemon.0, &[]);
-    let other = daemon.0.write("pid.sock", "content", 0o600);
+    let other = daemon.0.write("pid.socket", "content", 0o600);
     daemon.start(broker.port, &["-w", "60"]).ends(0, "warning: cannot tell the status on");
     daemon.ask().ends(69, "");
     daemon.signal(Signal::SIGTERM);

@@ -257,7 +257,7 @@ fn with_w_the_tunnel_can_be_used_when_the_command_returns() {
         }
         jails.client.run(&format!("kill $(cat {pid_file})"));
         wait_until("everything to be as before", || (jails.traces() == before).then_some(()));
-        assert!(!jails.directory.has("pid") && !jails.directory.has("pid.sock"));
+        assert!(!jails.directory.has("pid") && !jails.directory.has("pid.socket"));
     });
 }
 

@@ -68,6 +68,11 @@ pub enum Error {
     NoModule(&'static str, #[source] kernel::Error),
     #[error("there already is an interface {0}")]
     NameInUse(InterfaceName),
+    /// The packet filter of FreeBSD's kernel does not survive it.
+    #[error("there is a group of interfaces named {0}")]
+    NameOfGroup(InterfaceName),
+    #[error("the kernel has given a new interface the name {0}, which another one has")]
+    NameTwice(InterfaceName),
     #[error("UDP port {} is in use on {}", .0.port(), .0.ip())]
     PortInUse(SocketAddrV4),
     #[error("cannot bind the tunnel to {}, which is no longer an address of this host", .0.ip())]

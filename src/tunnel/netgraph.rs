@@ -23,13 +23,18 @@ pub(super) fn open(kernel: &mut dyn Kernel) -> Result<Box<dyn Netgraph>, Error> 
     modules::call(kernel, Step::OpenNetgraph, &PROBE, |kernel| kernel.open_netgraph())
 }
 
-/// Creates an iface node and returns its interface.
+/// Creates an iface node and returns its interface. The kernel does not check whether an interface that was renamed has
+/// its name already: a new interface has no description.
 pub(super) fn make_iface(kernel: &mut dyn Kernel) -> Result<InterfaceName, Error> {
     let mut netgraph = open(kernel)?;
     let failed = |step| move |cause| Error::new(step, None, cause);
     netgraph.send(&Message::MakeIface).map_err(failed(Step::MakeNode("ng_iface")))?;
     ask(&mut *netgraph, &Message::GetInterfaceName(IfaceNode::OnHook), interface_name)
         .map_err(failed(Step::AskNode))
+        .and_then(|interface| match kernel.description(&interface) {
+            Ok(description) if !description.is_empty() => Err(Error::NameTwice(interface)),
+            _ => Ok(interface),
+        })
         .inspect_err(|_| {
             // The node would outlive the socket. If this fails too, the next start cannot recognize the interface,
             // which has no description yet.
