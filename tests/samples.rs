@@ -75,7 +75,8 @@ fn what_a_killed_client_s_script_has_added_is_removed_by_the_next_client() {
         let next = jails.start_client(&["-l", "-t", "network", "--interface", "wan6"]);
         next.wait_for(&routed("wan6"));
         jails.broker = None;
-        wait_until("down", || (additions(&jails) == before).then_some(()));
+        next.wait_for("delete net default");
+        wait_until("everything to be as before", || (additions(&jails) == before).then_some(()));
     });
 }
 
@@ -94,8 +95,8 @@ fn the_sample_script_sets_routes_in_the_fib_of_the_interface() {
             assert!(routes(0).contains(route) && !routes(1).contains(route), "{}{}", routes(0), routes(1));
         }
         jails.broker = None;
-        let removed = |routes: &str| !routes.contains("default") && !routes.contains("2001:db8:1::/48");
-        wait_until("down", || removed(&routes(0)).then_some(()));
+        client.wait_for("delete net default");
+        assert!(!routes(0).contains("default") && !routes(0).contains("2001:db8:1::/48"), "{}", routes(0));
     });
 }
 
