@@ -113,8 +113,8 @@ fn commands_of_the_document() -> Vec<(&'static str, String)> {
     commands
 }
 
-/// Makes what the document expects to be there, in a directory that stands for `/usr/local`, `/var` and the directory of
-/// the source on this host; returns its path.
+/// Makes what the document expects to be there, in a directory that stands for `/usr/local`, `/var` and the directory
+/// of the source on this host; returns its path.
 fn furnish(jails: &Jails, host: &str) -> String {
     let root = jails.directory.file(host);
     for directory in ["etc", "sbin", "run", "log", "target/release/examples", "samples"] {

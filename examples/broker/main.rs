@@ -1,8 +1,8 @@
 //! A small DTCP broker: the server's half of the protocol, to try a client with or to offer tunnels on FreeBSD.
 //!
 //! It logs users in, assigns addresses and UDP ports, and keeps each tunnel as long as its connection lives. It does
-//! not make the server's end of a tunnel: the program named with `--exec` makes and removes it. `docs/broker.md` describes
-//! how to use it with `samples/broker.script`. To try it:
+//! not make the server's end of a tunnel: the program named with `--exec` makes and removes it. `docs/broker.md`
+//! describes how to use it with `samples/broker.script`. To try it:
 //!
 //! ```text
 //! $ echo 'localhost:foo:bar' > users
