@@ -139,8 +139,9 @@ fn furnished(command: &str, root: &str, carrier: Carrier) -> String {
          -f {root}/run/dtcpclient.pid ",
         carrier.option().unwrap_or_default()
     );
-    let command = command.strip_prefix("dtcpclient ").map_or(command.to_owned(), |rest| client + rest);
-    format!("cd {root}; {}", command.replace("/usr/local", root).replace("/var", root))
+    let command = command.replace("/var", "/usr/local").replace("/usr/local", root);
+    let command = command.strip_prefix("dtcpclient ").map_or(command.clone(), |rest| client + rest);
+    format!("cd {root}; {command}")
 }
 
 #[test]
