@@ -154,7 +154,7 @@ pub struct Client<'k> {
     clocks: Clocks,
     /// When a new address of this host last began an attempt, or will begin one.
     hurried: Option<Instant>,
-    /// Tells the status to who asks.
+    /// Answers with the status.
     status_socket: Option<StatusSocket>,
     /// Waits until the tunnel is up.
     starter: Option<Starter>,
@@ -198,7 +198,7 @@ impl<'k> Client<'k> {
         }
     }
 
-    /// Tells the status on this socket.
+    /// Answers with the status on this socket.
     pub fn with_status_socket(self, status_socket: Option<StatusSocket>) -> Self {
         Self { status_socket, ..self }
     }

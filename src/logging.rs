@@ -55,7 +55,7 @@ impl Logger {
 
     fn log_to_console(&self, line: &str) {
         let mut console = self.console();
-        // Nobody waits any more, or whoever does is stopped.
+        // The starter is gone, or is stopped.
         console.take_if(|pipe| pipe.write_all(line.as_bytes()).is_err());
     }
 }

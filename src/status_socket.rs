@@ -1,4 +1,4 @@
-//! The Unix socket on which a running client tells its status, beside the pid file.
+//! The Unix socket beside the pid file, on which a running client answers with its status.
 //!
 //! Whoever connects gets the status as lines of `key: value`, and the connection is closed. Nothing is read, and the
 //! status fits into the buffer of a socket: nobody who connects can make the client wait.
@@ -50,7 +50,7 @@ pub(crate) fn beside(pid_file: &Path) -> PathBuf {
     name.into()
 }
 
-/// A socket on which the status is told. It is removed on drop.
+/// A socket on which the client answers with its status. It is removed on drop.
 #[derive(Debug)]
 pub struct StatusSocket {
     listener: UnixListener,
@@ -90,7 +90,7 @@ impl StatusSocket {
         self.resume.take_if(|resume| *resume <= now);
     }
 
-    /// Tells the status to those who have connected.
+    /// Sends the status to those who have connected.
     pub(crate) fn answer(&mut self, status: &str, now: Instant) {
         for _ in 0..AT_ONCE {
             match self.listener.accept() {

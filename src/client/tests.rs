@@ -271,9 +271,9 @@ fn the_starter_is_told_that_the_tunnel_is_up_once_the_script_has_ended() {
         client.scripts.is_idle().then_some(())
     });
     client.tell_starter(&phase, now);
-    let mut told = Vec::new();
-    pipe.read_to_end(&mut told).unwrap();
-    assert_eq!(told.len(), 1, "one mark, and the end: {told:?}");
+    let mut marks = Vec::new();
+    pipe.read_to_end(&mut marks).unwrap();
+    assert_eq!(marks.len(), 1, "one mark, and the end: {marks:?}");
 }
 
 #[test]
