@@ -33,7 +33,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ffi::route_socket::RouteSocket;
-use log::{error, info};
+use log::{Level, error, info, log};
 
 use crate::backoff::Backoff;
 use crate::daemon::Starter;
@@ -394,15 +394,16 @@ impl<'k> Client<'k> {
         }
     }
 
-    fn note_failure(&mut self, report: &str) {
-        self.last_failure = Some((SystemTime::now(), report.to_owned()));
+    /// Logs a failure, and keeps it for the status.
+    fn report(&mut self, failure: &Failure, level: Level) {
+        let report = failure.report();
+        log!(level, "{report}");
+        self.last_failure = Some((SystemTime::now(), report));
     }
 
     /// Logs a failure. The next phase depends on its severity and on whether to reconnect.
     fn fail(&mut self, failure: &Failure, now: Instant) -> Phase {
-        let report = failure.report();
-        error!("{report}");
-        self.note_failure(&report);
+        self.report(failure, Level::Error);
         let severity = failure.severity();
         let last = match severity {
             Severity::Final => true,

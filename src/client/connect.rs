@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Instant;
 
-use log::info;
+use log::Level;
 
 use super::connection::Attempt;
 use super::{Active, CONNECT_TIMEOUT, Client, Connecting, Failure, Phase};
@@ -46,9 +46,7 @@ impl Client<'_> {
     ) -> Phase {
         while let Some(address) = remaining.pop_front() {
             if let Some(failure) = last {
-                let report = failure.report();
-                info!("{report}");
-                self.note_failure(&report);
+                self.report(&failure, Level::Info);
             }
             match Attempt::start(SocketAddrV4::new(address, self.plan.port)) {
                 Ok(attempt) => {
