@@ -551,7 +551,8 @@ fn after_a_suspend_the_server_is_pinged_at_once() {
         let (mut client, phase, mut server) = tunneled(&kernel(), now);
         client.clocks = Clocks::new(wall, now);
         server.write_all(b"+OK pong\r\n").unwrap();
-        let mut phase = step(&mut client, phase, now);
+        let ready = once_readable(&client, &phase);
+        let mut phase = client.handle(phase, &ready, now);
         let later = Duration::from_secs(5);
         client.look_at_clocks(&mut phase, wall + suspended + later, now + later);
         // The first time, it is an echo request that is due.
