@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::libc::{EAGAIN, ENOBUFS};
-use syslog::{Facility, Formatter3164, LogFormat, Severity};
+use syslog::{Facility, Severity};
 
 /// Where syslogd(8) listens, in the order of syslog(3): FreeBSD's socket for root, FreeBSD's for all users, Linux's.
 const SOCKETS: [&str; 3] = ["/var/run/logpriv", "/var/run/log", "/dev/log"];
@@ -16,8 +16,6 @@ const SOCKETS: [&str; 3] = ["/var/run/logpriv", "/var/run/log", "/dev/log"];
 const LONGEST: usize = 1024;
 /// How many lines are kept while syslogd(8) is not running or does not read.
 const KEPT: usize = 100;
-/// The length of the formatter's timestamp, in bytes, with the space after it.
-const TIME: usize = "Jan 01 00:00:00 ".len();
 
 /// The program's only logger.
 static LOGGER: Logger = Logger { syslog: OnceLock::new(), console: Mutex::new(None) };
@@ -101,41 +99,30 @@ fn marks(level: Level) -> (&'static str, Severity) {
 }
 
 /// Logs to syslogd(8) without waiting for it.
-struct Syslog {
-    formatter: Formatter3164,
-    queue: Mutex<Queue>,
-}
+struct Syslog(Mutex<Queue>);
 
 impl Syslog {
     fn new(sockets: Vec<PathBuf>) -> Self {
-        let formatter = Formatter3164 {
-            facility: Facility::LOG_DAEMON,
-            hostname: None,
-            process: "dtcpclient".to_owned(),
-            pid: std::process::id(),
-        };
-        Self { formatter, queue: Mutex::new(Queue { sockets, connection: None, lines: VecDeque::new() }) }
+        Self(Mutex::new(Queue { sockets, connection: None, lines: VecDeque::new() }))
     }
 
     fn log(&self, level: Level, text: &str) {
-        let mut line = Vec::new();
-        // Writing to memory does not fail.
-        let _ = self.formatter.format(&mut line, marks(level).1, text);
-        // The formatter's timestamp is in UTC, but FreeBSD's syslogd(8) reads it as local time. Without one, syslogd(8)
-        // uses the time of arrival.
-        if let Some(time) = line.iter().position(|&byte| byte == b'>').map(|end| end + 1) {
-            line.drain(time..time + TIME);
-        }
-        line.truncate(LONGEST);
-        let whole = line.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
-        line.truncate(whole);
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a timestamp, syslogd(8) uses the time of arrival. The crate's formatter adds one in UTC, but FreeBSD's
+        // syslogd(8) reads it as local time.
+        let priority = Facility::LOG_DAEMON as u8 | marks(level).1 as u8;
+        let mut line = format!("<{priority}>dtcpclient[{}]: {text}", std::process::id());
+        line.truncate(line.floor_char_boundary(LONGEST));
+        let mut queue = self.queue();
         queue.add(line);
         queue.deliver();
     }
 
     fn deliver(&self) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).deliver();
+        self.queue().deliver();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,11 +130,11 @@ impl Syslog {
 struct Queue {
     sockets: Vec<PathBuf>,
     connection: Option<UnixDatagram>,
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<String>,
 }
 
 impl Queue {
-    fn add(&mut self, line: Vec<u8>) {
+    fn add(&mut self, line: String) {
         if self.lines.len() == KEPT {
             self.lines.pop_front();
         }
@@ -163,11 +150,11 @@ impl Queue {
     }
 
     /// Sends a line as one datagram. Returns whether syslogd(8) accepted it.
-    fn send(&mut self, line: &[u8]) -> bool {
+    fn send(&mut self, line: &str) -> bool {
         // After a restart of syslogd(8) the first attempt fails.
         for _ in 0..2 {
             let Some(connection) = self.connection.take().or_else(|| self.connect()) else { return false };
-            let sent = connection.send(line).map_err(|error| error.raw_os_error());
+            let sent = connection.send(line.as_bytes()).map_err(|error| error.raw_os_error());
             // EAGAIN on Linux, ENOBUFS on FreeBSD: syslogd(8) does not read. A new connection would not help.
             if matches!(sent, Ok(_) | Err(Some(EAGAIN | ENOBUFS))) {
                 self.connection = Some(connection);
@@ -187,8 +174,9 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use harness::wait_until;
     use std::fs;
-    use std::time::{Duration, Instant};
+    use std::thread;
     use tempfile::TempDir;
 
     /// A directory for the socket of syslogd(8), and a log that uses it.
@@ -284,9 +272,12 @@ mod tests {
     fn a_syslogd_that_does_not_read_does_not_block_and_gets_the_last_lines_later() {
         let (directory, log) = log();
         let syslogd = syslogd(&directory);
-        let start = Instant::now();
-        log_numbers(&log, 1..=2000);
-        assert!(start.elapsed() < Duration::from_secs(5));
+        let logging = thread::spawn(move || {
+            log_numbers(&log, 1..=2000);
+            log
+        });
+        wait_until("the end of the last line", || logging.is_finished().then_some(()));
+        let log = logging.join().unwrap();
         let lines = read(&syslogd, &log);
         let taken = u32::try_from(lines.len() - KEPT).unwrap();
         assert!((1..1900).contains(&taken), "{taken}");
