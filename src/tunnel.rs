@@ -103,6 +103,8 @@ impl<'k> Tunnel<'k> {
     /// a half-configured tunnel would accept packets that it cannot deliver, or packets from anyone.
     pub fn bring_up(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
         self.find_again();
+        // The inner address to which it is bound, or the interface's FIB, may change.
+        self.echo = None;
         if self.live.is_none() {
             self.create()?;
         }
@@ -188,7 +190,8 @@ impl<'k> Tunnel<'k> {
             socket
         } else {
             let fib = self.kernel.fib(&live.interface)?;
-            self.echo.insert(self.kernel.open_echo(self.mark, fib)?)
+            let local = live.inner.map(|inner| inner.local);
+            self.echo.insert(self.kernel.open_echo(self.mark, fib, local)?)
         };
         let packet_size = if full_size { self.settings.mtu } else { 0 };
         socket.send(&live.interface, live.inner.map(|inner| inner.remote), sequence, packet_size)

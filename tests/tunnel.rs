@@ -257,6 +257,16 @@ fn few_calls_are_made_from_the_grant_to_the_tunnel() {
 }
 
 #[test]
+fn echo_requests_are_sent_from_the_inner_address_of_the_last_login() {
+    let (_kernel, mut tunnel) = up(GIF, &bare());
+    for (sequence, offer) in (1..).zip([numbered(), other(), bare(), numbered()]) {
+        tunnel.bring_up(LOCAL, &offer).expect("a tunnel");
+        tunnel.send_echo(sequence, false).expect("a request");
+        assert_eq!(tunnel.echo_replies(), [sequence], "{offer:?}");
+    }
+}
+
+#[test]
 fn a_tunnel_can_be_used_once_its_inner_address_can_be_bound() {
     for carrier in [GIF, UDP] {
         let kernel = silent();

@@ -123,8 +123,10 @@ pub trait Kernel {
     /// The packets and bytes that have passed through an interface.
     fn traffic(&mut self, interface: &InterfaceName) -> Result<Traffic>;
     /// Opens a socket for ICMPv6 echo, whose requests bear this mark and take the routes of this FIB: that of the interface,
-    /// which may differ from that of the process.
-    fn open_echo(&mut self, mark: EchoMark, fib: i32) -> Result<Box<dyn EchoSocket>>;
+    /// which may differ from that of the process. With `local`, the requests are sent from this address, and no other
+    /// client's replies wake this process up. EADDRNOTAVAIL: as for [`Kernel::try_bind`].
+    fn open_echo(&mut self, mark: EchoMark, fib: i32, local: Option<Ipv6Addr>)
+    -> Result<Box<dyn EchoSocket>>;
     /// When a process started, in the time since the system did; `None` if there is no process of this number. With the
     /// number it identifies a process: unlike the time of day, it does not change when somebody sets the clock.
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>>;

@@ -31,6 +31,7 @@ const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const GROUP: &str = "dtcp-test";
 const NOBODY: u32 = 65534;
+const MARK: EchoMark = EchoMark { identifier: 1, token: *b"a token!" };
 
 /// The kernel, with its modules, if this process may make interfaces, for as long as it is this test's turn.
 fn kernel() -> Option<(FreeBsd, MutexGuard<'static, ()>)> {
@@ -108,8 +109,7 @@ fn is_jailed() -> bool {
 
 /// Sends an echo request to all nodes at the other end of a tunnel.
 fn ping_all_nodes(kernel: &mut FreeBsd, interface: &InterfaceName) -> kernel::Result<()> {
-    let mark = EchoMark { identifier: 1, token: *b"a token!" };
-    kernel.open_echo(mark, 0)?.send(interface, None, 1, 0)
+    kernel.open_echo(MARK, 0, None)?.send(interface, None, 1, 0)
 }
 
 /// The socket for requests about interfaces.
@@ -307,6 +307,26 @@ fn packets_are_no_longer_than_the_mtu() {
     let Traffic { received, sent } = kernel.traffic(&ng).expect("counters");
     assert!(sent.packets > 2 && sent.bytes > 1400, "{sent}");
     assert_eq!(received, Count::default());
+}
+
+#[test]
+fn an_echo_socket_gets_the_replies_to_its_own_address_alone() {
+    let Some((mut kernel, _turn)) = kernel() else { return };
+    let gif = Interface::gif(&mut kernel);
+    kernel.set_outer_addresses(&gif, outer(3)).expect("outer addresses");
+    bring_up(&mut kernel, &gif);
+    let open = |local| socket().open_echo(MARK, 0, Some(local));
+    assert_eq!(errno(open(inner(2).local)), Errno::EADDRNOTAVAIL);
+    let [mut asking, mut other] = [inner(2), inner(4)].map(|inner| {
+        kernel.add_address(&gif, inner).expect("an inner address");
+        wait_until("the address to be checked", || open(inner.local).ok())
+    });
+    // This host answers itself. With the second reply, the first has reached all that it was to reach.
+    for sequence in 1..=2 {
+        asking.send(&gif, Some(inner(2).local), sequence, 0).expect("a request");
+        assert_eq!(wait_until("a reply", || asking.replies().pop()), sequence);
+    }
+    assert_eq!(other.replies(), []);
 }
 
 #[test]

@@ -161,10 +161,12 @@ get_changes(void)
 		dump("route.msg", bytes, received);
 }
 
+/* Opens a socket for echo, and binds it to the address of the second word, which may be ::. */
 static void
 open_echo(void)
 {
 	const unsigned int loop = 0;
+	const struct sockaddr_in6 local = ipv6(word[1]);
 	struct icmp6_filter filter;
 
 	echo = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
@@ -175,6 +177,7 @@ open_echo(void)
 	setsockopt(echo, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof(filter));
 	setsockopt(echo, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &loop, sizeof(loop));
 	setsockopt(echo, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	failed(bind(echo, (const void *)&local, sizeof(local)));
 }
 
 /* Sends an echo request with the sequence number of the fourth word, in a packet of the size of the fifth. */

@@ -342,9 +342,11 @@ echoes() {
     jexec peer ifconfig gif0 inet6 2001:db8::1 2001:db8::2 prefixlen 128 up
     "$record" <<X
 RUN sleep 3
-open_echo
+open_echo 2001:db8::9
+open_echo ::
 ping gif0 2001:db8::1 1 56
 get_echo
+open_echo 2001:db8::2
 ping gif0 2001:db8::1 2 1280
 get_echo
 ping gif0 ff02::1 3 56

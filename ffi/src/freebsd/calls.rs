@@ -207,8 +207,13 @@ impl Kernel for FreeBsd {
         })
     }
 
-    fn open_echo(&mut self, mark: EchoMark, fib: i32) -> Result<Box<dyn EchoSocket>> {
-        Ok(Box::new(RawEchoSocket::open(mark, fib)?))
+    fn open_echo(
+        &mut self,
+        mark: EchoMark,
+        fib: i32,
+        local: Option<Ipv6Addr>,
+    ) -> Result<Box<dyn EchoSocket>> {
+        Ok(Box::new(RawEchoSocket::open(mark, fib, local)?))
     }
 
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>> {

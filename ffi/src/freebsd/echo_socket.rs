@@ -1,11 +1,13 @@
 //! The raw ICMPv6 socket of the echo through the tunnel.
 
 use std::io;
-use std::net::{Ipv6Addr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::net::if_::if_nametoindex;
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn6, bind, setsockopt, socket, sockopt,
+};
 
 use super::set_option;
 use crate::abi::numbers::ICMP6_FILTER;
@@ -23,7 +25,7 @@ pub(super) struct RawEchoSocket {
 }
 
 impl RawEchoSocket {
-    pub(super) fn open(mark: EchoMark, fib: i32) -> Result<Self> {
+    pub(super) fn open(mark: EchoMark, fib: i32, local: Option<Ipv6Addr>) -> Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let raw = socket(AddressFamily::Inet6, SockType::Raw, flags, SockProtocol::IcmpV6);
         let raw = raw.map_err(|cause| Error::new("socket(IPPROTO_ICMPV6)", cause))?;
@@ -33,6 +35,11 @@ impl RawEchoSocket {
         filter[usize::from(ECHO_REPLY / 32)] = 1 << (ECHO_REPLY % 32);
         set_option(&raw, libc::IPPROTO_ICMPV6, ICMP6_FILTER, &filter)
             .map_err(|cause| Error::new("setsockopt(ICMP6_FILTER)", cause))?;
+        if let Some(local) = local {
+            let address = SockaddrIn6::from(SocketAddrV6::new(local, 0, 0, 0));
+            bind(raw.as_raw_fd(), &address)
+                .map_err(|cause| Error::new(format_args!("bind {local}"), cause))?;
+        }
         let socket = UdpSocket::from(raw);
         let silenced = socket.set_multicast_loop_v6(false);
         silenced.map_err(|cause| Error::new("setsockopt(IPV6_MULTICAST_LOOP)", cause))?;

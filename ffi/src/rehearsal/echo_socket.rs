@@ -12,16 +12,18 @@ use crate::name::InterfaceName;
 
 pub(super) struct LoopedSocket {
     kernel: Rehearsal,
+    /// The address to which it is bound, if it is.
+    local: Option<Ipv6Addr>,
     peer: UnixDatagram,
     ours: UnixDatagram,
 }
 
 impl LoopedSocket {
-    pub(super) fn new(kernel: &Rehearsal) -> io::Result<Self> {
+    pub(super) fn new(kernel: &Rehearsal, local: Option<Ipv6Addr>) -> io::Result<Self> {
         let (peer, ours) = UnixDatagram::pair()?;
         ours.set_nonblocking(true)?;
         peer.set_nonblocking(true)?;
-        Ok(Self { kernel: kernel.clone(), peer, ours })
+        Ok(Self { kernel: kernel.clone(), local, peer, ours })
     }
 }
 
@@ -35,7 +37,8 @@ impl EchoSocket for LoopedSocket {
         let answers = state.change(format_args!("send through {via}"), |state| {
             let mtu = state.interfaces.find(via)?.mtu;
             let target = peer.map_or_else(|| format!("{ALL_NODES}%{via}"), |peer| peer.to_string());
-            let answers = state.largest_echo.is_some_and(|largest| size.min(mtu) <= largest);
+            let arrives = self.local.is_none_or(|local| state.interfaces.has(local));
+            let answers = arrives && state.largest_echo.is_some_and(|largest| size.min(mtu) <= largest);
             state.interfaces.count(via, size.max(SMALLEST_PACKET), answers)?;
             Ok((answers, words(&[&"ping", &"-6", &"-c", &1, &target])))
         })?;

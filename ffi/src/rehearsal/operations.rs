@@ -156,9 +156,12 @@ impl Kernel for Rehearsal {
             .look("sysctl(net.link.generic.ifdata)", |kernel| Ok(kernel.interfaces.find(interface)?.traffic))
     }
 
-    fn open_echo(&mut self, _: EchoMark, _: i32) -> Result<Box<dyn EchoSocket>> {
+    fn open_echo(&mut self, _: EchoMark, _: i32, local: Option<Ipv6Addr>) -> Result<Box<dyn EchoSocket>> {
         self.state().look("socket(IPPROTO_ICMPV6)", |kernel| kernel.require_root())?;
-        let socket = LoopedSocket::new(self).map_err(|cause| Error::new("socketpair", cause))?;
+        if let Some(local) = local {
+            self.try_bind(SocketAddr::new(local.into(), 0))?;
+        }
+        let socket = LoopedSocket::new(self, local).map_err(|cause| Error::new("socketpair", cause))?;
         Ok(Box::new(socket))
     }
 

@@ -122,8 +122,9 @@ impl Replay {
             }
             ["become_nobody"] => {}
             ["get_changes"] => self.changes(step),
-            ["open_echo"] => {
-                let opened = self.kernel.open_echo(MARK, 0);
+            ["open_echo", local] => {
+                let local = Some(read(local)).filter(|local: &Ipv6Addr| !local.is_unspecified());
+                let opened = self.kernel.open_echo(MARK, 0, local);
                 step.same(&step.outcome(), opened.map(|socket| self.echo = Some(socket)));
             }
             ["ping", ..] | ["get_echo"] => self.echo(step, words),
