@@ -146,6 +146,8 @@ pub struct Client<'k> {
     routes: Option<RouteSocket>,
     /// When to look at this host's address and the interface. Until then, no routing messages are read.
     look: Option<Instant>,
+    /// Whether there are routing messages to read then.
+    unread: bool,
     /// When to act on a SIGHUP, and the earliest time for the next one.
     again: Option<Instant>,
     again_from: Option<Instant>,
@@ -183,6 +185,7 @@ impl<'k> Client<'k> {
             signals,
             routes,
             look: None,
+            unread: false,
             again: None,
             again_from: None,
             backoff: Backoff::default(),
@@ -286,6 +289,7 @@ impl<'k> Client<'k> {
                     phase
                 }
                 Source::Routes => {
+                    self.unread = true;
                     self.look.get_or_insert(now + ADDRESS_GRACE);
                     phase
                 }

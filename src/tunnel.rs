@@ -145,8 +145,8 @@ impl<'k> Tunnel<'k> {
 
     /// Whether this host has an IPv4 address. If the kernel cannot be asked, it is taken to.
     pub fn host_has(&mut self, address: Ipv4Addr) -> bool {
-        let bound = self.kernel.try_bind(SocketAddr::new(address.into(), 0));
-        !bound.is_err_and(|cause| cause.errno == Errno::EADDRNOTAVAIL)
+        let checked = self.kernel.check_address(address);
+        !checked.is_err_and(|cause| cause.errno == Errno::EADDRNOTAVAIL)
     }
 
     /// Whether programs can bind to the tunnel's inner address, if it has one: not while the kernel still checks that it

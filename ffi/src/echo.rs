@@ -1,15 +1,9 @@
 //! ICMPv6 echo (RFC 4443, section 4): requests that only their sender's replies answer.
 
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::Ipv6Addr;
 
 /// All nodes of a link (RFC 4291).
 pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-
-/// The address for sendto(2) of a request through the interface with this index.
-#[cfg_attr(not(target_os = "freebsd"), expect(dead_code, reason = "rehearsals send nothing"))]
-pub(crate) fn address(peer: Option<Ipv6Addr>, index: u32) -> SocketAddrV6 {
-    peer.map_or(SocketAddrV6::new(ALL_NODES, 0, 0, index), |peer| SocketAddrV6::new(peer, 0, 0, 0))
-}
 
 /// Types of ICMPv6 messages.
 const ECHO_REQUEST: u8 = 128;

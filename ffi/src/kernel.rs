@@ -130,6 +130,8 @@ pub trait Kernel {
     /// When a process started, in the time since the system did; `None` if there is no process of this number. With the
     /// number it identifies a process: unlike the time of day, it does not change when somebody sets the clock.
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>>;
+    /// Fails with EADDRNOTAVAIL if this host does not have an IPv4 address. Other errors say nothing of it.
+    fn check_address(&mut self, address: Ipv4Addr) -> Result<()>;
     /// Binds a UDP socket to an address and port, and closes it. EADDRNOTAVAIL: this host does not have the address, or it
     /// is an IPv6 address that the kernel still checks for duplicates. EADDRINUSE: another socket has the port.
     fn try_bind(&mut self, local: SocketAddr) -> Result<()>;

@@ -4,6 +4,7 @@
 //! others. It sets a time at which the kernel is asked. Until then no more messages are read, so that a flood of them
 //! costs nothing. The kernel is asked with each ping, too, in case that no message came.
 
+use std::mem::take;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ impl Client<'_> {
     /// The time to look has come.
     pub(super) fn look(&mut self, phase: Phase, now: Instant) -> Phase {
         self.look = None;
-        let new_address = self.read_routes();
+        let new_address = take(&mut self.unread) && self.read_routes();
         match phase {
             Phase::Session(active) => self.look_at_tunnel(active, now),
             phase if new_address => self.hurry(phase, now),

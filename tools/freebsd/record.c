@@ -280,6 +280,14 @@ ksocket(int number)
 	message(NGM_KSOCKET_COOKIE, number, &a, sizeof(a));
 }
 
+static void
+check_address(void)
+{
+	const struct sockaddr_in a = ipv4(word[1], "0");
+
+	failed(setsockopt(inet, IPPROTO_IP, IP_MULTICAST_IF, &a.sin_addr, sizeof(a.sin_addr)));
+}
+
 static void load_module(void) { failed(kldload(word[1])); }
 static void become_nobody(void) { failed(setuid(65534)); }
 static void close_netgraph(void) { failed(close(netgraph)); }
@@ -296,7 +304,7 @@ static const struct { const char *name; void (*make)(void); } steps[] = {
 	STEP(create), STEP(destroy), STEP(set_name), STEP(set_description), STEP(get_description),
 	STEP(join_group), STEP(members), STEP(set_outer), STEP(set_mtu), STEP(get_fib), STEP(get_flags), STEP(set_up),
 	STEP(get_nd), STEP(enable_ipv6), STEP(add_address), STEP(remove_address), STEP(get_address_flags),
-	STEP(load_module), STEP(become_nobody), STEP(get_changes), STEP(open_netgraph), STEP(close_netgraph),
+	STEP(load_module), STEP(become_nobody), STEP(get_changes), STEP(check_address), STEP(open_netgraph), STEP(close_netgraph),
 	STEP(open_echo), STEP(ping), STEP(get_echo),
 	{ "mkpeer", make_peer }, { "bind", bind_ksocket }, { "connect", connect_ksocket },
 	{ "getname", get_name }, { "getpeername", get_peer_name }, { "getifname", get_interface_name },

@@ -325,9 +325,12 @@ routes() {
     scene 'route socket: 192.0.2.1 replaced by 192.0.2.7, a gif comes and goes'
     place host
     "$record" <<X
+check_address 192.0.2.1
 RUN ifconfig epair0a inet 192.0.2.1 delete
+check_address 192.0.2.1
 RUN ifconfig epair0a inet 192.0.2.7/24
 get_changes
+check_address 192.0.2.7
 create gif
 destroy gif0
 get_changes

@@ -14,7 +14,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use zerocopy::FromBytes;
 
 use super::echo_socket::RawEchoSocket;
-use super::{ioctl, kldload, netgraph_socket, send_message, sysctl};
+use super::{ioctl, kldload, netgraph_socket, send_message, set_option, sysctl};
 use crate::abi::ioctl::{Argument, Call};
 use crate::abi::numbers::{IFDATA_GENERAL, IFF_UP, IFMIB_IFDATA, NETLINK_GENERIC};
 use crate::abi::{Ifmibdata, Timeval, interface_name};
@@ -226,6 +226,12 @@ impl Kernel for FreeBsd {
         let since_boot = started.duration().zip(booted.duration());
         let since_boot = since_boot.and_then(|(started, booted)| started.checked_sub(booted));
         since_boot.map(Some).ok_or_else(|| Error::new("sysctl(kern.boottime)", Errno::EBADMSG))
+    }
+
+    /// Nothing is sent from this socket, so that the option has no effect. A bind(2) would take a new socket each time.
+    fn check_address(&mut self, address: Ipv4Addr) -> Result<()> {
+        let set = set_option(&self.inet, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &address.octets());
+        set.map_err(|cause| Error::new("setsockopt(IP_MULTICAST_IF)", cause))
     }
 
     fn try_bind(&mut self, local: SocketAddr) -> Result<()> {

@@ -11,7 +11,7 @@ use nix::sys::socket::{
 
 use super::set_option;
 use crate::abi::numbers::ICMP6_FILTER;
-use crate::echo::{self, ECHO_REPLY, EchoMark};
+use crate::echo::{ALL_NODES, ECHO_REPLY, EchoMark};
 use crate::kernel::{EchoSocket, Error, Result};
 use crate::name::InterfaceName;
 
@@ -54,8 +54,12 @@ impl EchoSocket for RawEchoSocket {
 
     fn send(&mut self, via: &InterfaceName, peer: Option<Ipv6Addr>, sequence: u16, size: u16) -> Result<()> {
         let request = self.mark.request(sequence, size);
-        let index = if_nametoindex(via.as_str()).map_err(io::Error::from);
-        let sent = index.and_then(|index| self.socket.send_to(&request, echo::address(peer, index)));
+        let address = match peer {
+            Some(peer) => Ok(SocketAddrV6::new(peer, 0, 0, 0)),
+            // All links have these nodes: the index tells which.
+            None => if_nametoindex(via.as_str()).map(|index| SocketAddrV6::new(ALL_NODES, 0, 0, index)),
+        };
+        let sent = address.map_err(io::Error::from).and_then(|to| self.socket.send_to(&request, to));
         sent.map(drop).map_err(|cause| Error::new(format_args!("send through {via}"), cause))
     }
 

@@ -171,6 +171,12 @@ impl Kernel for Rehearsal {
         })
     }
 
+    fn check_address(&mut self, address: Ipv4Addr) -> Result<()> {
+        self.state().look("setsockopt(IP_MULTICAST_IF)", |kernel| {
+            if kernel.foreign.contains(&address) { Err(Errno::EADDRNOTAVAIL) } else { Ok(()) }
+        })
+    }
+
     fn try_bind(&mut self, local: SocketAddr) -> Result<()> {
         self.state().look(format_args!("bind {local}"), |kernel| match local {
             SocketAddr::V4(local) => {

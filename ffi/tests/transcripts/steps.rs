@@ -86,11 +86,13 @@ impl Replay {
         match words {
             ["ifconfig", "epair0a", "inet", address, "delete" | "-alias"] => {
                 self.routes.remove(&network(read(address)));
+                self.kernel.lose_address(read(address));
                 self.changes.push(AddressChange::Removed(read(address)));
             }
             ["ifconfig", "epair0a", "inet", address, ..] => {
                 let address = read(address.trim_end_matches("/24"));
                 self.routes.insert(network(address), address);
+                self.kernel.gain_address(address);
                 self.changes.push(AddressChange::Added(address));
             }
             ["jexec", "peer", "ifconfig", "gif0", "down"] => self.kernel.set_largest_echo(None),
@@ -122,6 +124,9 @@ impl Replay {
             }
             ["become_nobody"] => {}
             ["get_changes"] => self.changes(step),
+            ["check_address", address] => {
+                step.same(&step.outcome(), self.kernel.check_address(read(address)));
+            }
             ["open_echo", local] => {
                 let local = Some(read(local)).filter(|local: &Ipv6Addr| !local.is_unspecified());
                 let opened = self.kernel.open_echo(MARK, 0, local);

@@ -44,6 +44,7 @@ fn if_routing_messages_were_lost_a_wait_is_shortened_as_by_a_new_address() {
     let routes = RouteSocket::new(unreadable.into());
     let (mut client, now) = (client(plan(1, true), kernel(), Some(routes)), Instant::now());
     let phase = Phase::Waiting { until: now + REFUSAL_WAIT, address_may_help: true };
+    client.unread = true;
     let phase = client.look(phase, now);
     assert_eq!(wait_from(&phase, now), Some(backoff::FIRST));
 }
@@ -53,21 +54,25 @@ fn many_new_addresses_begin_one_attempt_in_thirty_seconds() {
     let (reports, routes) = Routes::pair();
     let mut client = hanging(true, Some(routes));
     let start = Instant::now();
+    let report = |client: &mut Client| {
+        reports.report(AddressChange::Added(HERE));
+        client.unread = true;
+    };
     // The first ends a wait.
     let mut phase = Phase::Waiting { until: start + REFUSAL_WAIT, address_may_help: true };
-    reports.report(AddressChange::Added(HERE));
+    report(&mut client);
     phase = client.look(phase, start);
     assert_eq!(wait_from(&phase, start), Some(backoff::FIRST));
     phase = client.handle_timer(phase, start + backoff::FIRST);
     let begun = phase.timer();
     for (seconds, begins_again) in [(2, false), (29, false), (30, true)] {
-        reports.report(AddressChange::Added(HERE));
+        report(&mut client);
         phase = client.look(phase, start + Duration::from_secs(seconds));
         assert_eq!(phase.timer() != begun, begins_again, "after {seconds} s");
     }
     // One that comes too early is not forgotten.
     phase = Phase::Waiting { until: start + REFUSAL_WAIT, address_may_help: true };
-    reports.report(AddressChange::Added(HERE));
+    report(&mut client);
     phase = client.look(phase, start + Duration::from_secs(40));
     assert_eq!(wait_from(&phase, start), Some(Duration::from_mins(1) + backoff::FIRST));
 }
