@@ -21,6 +21,12 @@ use crate::netgraph::Message;
 
 pub use calls::FreeBsd;
 
+/// The options of jemalloc(3), FreeBSD's malloc(3), which reads this variable before `main`. Arenas and caches for each
+/// thread are for programs in which many allocate at a time. Here they would add a tenth to the memory.
+// SAFETY: jemalloc declares it as a `const char *`: this is a pointer to a string that ends with a NUL.
+#[unsafe(export_name = "malloc_conf")]
+pub static MALLOC_CONF: &[u8; 23] = b"narenas:1,tcache:false\0";
+
 /// ioctl(2): makes a call, and returns it as the kernel left it.
 fn ioctl<T: Argument>(socket: &OwnedFd, mut call: Call<T>) -> Result<Call<T>, Errno> {
     let Call { request, argument, buffer } = &mut call;

@@ -15,6 +15,8 @@ describe() {
         -e 's/.*\(FLAGS_1\) .*(PIE).*/flag: \1/p' | sort
     # Unwinding removes the tunnel after a panic; it needs this section.
     readelf --wide --sections "$program" | sed -nE 's/.* (\.gcc_except_table) .*/unwinds by: \1/p'
+    # The C library finds its variable in the program only if the program exports it.
+    readelf --wide --dyn-syms "$program" | sed -nE 's/.* (malloc_conf)$/exports: \1/p'
     readelf --wide --sections "$program" | sed -nE 's/.* (\.symtab|\.debug_[a-z]*) .*/not stripped: \1/p'
 }
 
@@ -27,7 +29,8 @@ interpreter: /libexec/ld-elf.so.1
 flag: PIE
 library: libc.so.7
 library: libthr.so.3
-unwinds by: .gcc_except_table'
+unwinds by: .gcc_except_table
+exports: malloc_conf'
 
 found=$(describe)
 if [ "$found" != "$expected" ]; then
