@@ -370,7 +370,8 @@ impl<'k> Client<'k> {
                 info!("the auth file has a new password");
                 self.plan.login = Rc::new(Login { password, ..(*self.plan.login).clone() });
             }
-            Ok(_) => {}
+            Ok(Some(_)) => {}
+            Ok(None) => info!("the auth file has no password for this account; using the one from before"),
             Err(error) => error!("{}; using the password that was read before", chain(&error)),
         }
     }
