@@ -173,6 +173,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::pid_file::PidFile;
 
     /// A directory, and the path of a socket in it.
     fn place() -> (TempDir, PathBuf) {
@@ -232,6 +233,16 @@ mod tests {
             assert_eq!(answer, status);
         }
         assert!(socket.as_fd().is_some());
+    }
+
+    #[test]
+    fn if_too_many_others_wait_the_client_is_not_taken_to_be_gone() {
+        let (_directory, path) = place();
+        let _socket = StatusSocket::open(&path).unwrap();
+        let _lock = PidFile::lock(&path.with_extension("pid")).unwrap();
+        let _waiting: Vec<_> = std::iter::from_fn(|| connect(&path).ok()).collect();
+        let answer = ask_at(&path);
+        assert!(matches!(answer, Err(StatusError::Deaf(_) | StatusError::NoAnswer { .. })), "{answer:?}");
     }
 
     #[test]
