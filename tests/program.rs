@@ -145,16 +145,24 @@ fn behind_a_nat_n_makes_a_gif_from_this_hosts_own_address_and_u_keeps_the_nat_op
 fn a_sighup_logs_in_again_on_the_same_interface_and_hundreds_leave_nothing_behind() {
     let wanted = std::env::var("DTCPCLIENT_SOAK_LOGINS").map_or(200, |text| text.parse().expect("a number"));
     let (_directory, broker, client) = up(&[]);
+    let look = || {
+        // The last that it opens after a login is the socket of the echo.
+        client.wait_until("an echo request", |lines| {
+            let last_command = lines.iter().rfind(|line| !line.starts_with("dtcpclient:"))?;
+            last_command.starts_with("ping -6").then_some(())
+        });
+        (open(client.id()), resident_kilobytes(client.id()))
+    };
     let mut early = (Vec::new(), 0);
     for logins in 1..=wanted {
         broker.process.wait_for_count("ping me", logins);
         if logins == 50 {
-            early = (open(client.id()), resident_kilobytes(client.id()));
+            early = look();
         }
         client.signal(Signal::SIGHUP);
     }
     broker.process.wait_for_count("ping me", wanted + 1);
-    let late = (open(client.id()), resident_kilobytes(client.id()));
+    let late = look();
     println!("descriptors, threads and children, and kB: from {early:?} to {late:?}");
     assert_eq!(early.0, late.0, "descriptors, threads and children");
     assert!(late.1 <= early.1 + 256, "resident memory grew from {} to {} kB", early.1, late.1);
