@@ -66,7 +66,7 @@ pub(crate) fn detach(wait: Duration, lock: Option<RawFd>) -> io::Result<Starter>
 /// Returns the exit status of the starter.
 fn wait_for(daemon: Pid, mut pipe: PipeReader, wait: Duration) -> io::Result<i32> {
     // Those of before the fork would be taken from the daemon.
-    let mut signals = Signals::of(&[SIGHUP, SIGINT, SIGTERM].map(|number| (number, ())))?;
+    let mut signals = Signals::of(&[(SIGHUP, ()), (SIGINT, ()), (SIGTERM, ())])?;
     let end = Instant::now() + wait;
     let awaited = if wait.is_zero() { RUNNING } else { UP };
     loop {

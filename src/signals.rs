@@ -4,14 +4,15 @@
 //! handler, which on a single CPU lasts until the scheduler runs that thread. So handlers are only registered, and
 //! before the program starts a thread.
 
-use std::io::{self, Read};
+use std::io;
+use std::mem::forget;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
 
 /// The meaning of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +38,9 @@ const WATCHED: &[(i32, Signal)] = &[
 ];
 
 /// Caught signals with their meanings `S`.
-pub struct Signals<S = Signal> {
-    /// Receives a byte for each signal; the flags show which signals came.
-    woken: UnixStream,
-    flags: Vec<(S, Arc<AtomicBool>)>,
+pub struct Signals<S: 'static = Signal> {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    watched: &'static [(i32, S)],
 }
 
 impl Signals {
@@ -52,34 +52,30 @@ impl Signals {
 
 impl<S: Copy> Signals<S> {
     /// Catches the signals with these numbers.
-    pub(crate) fn of(watched: &[(i32, S)]) -> io::Result<Self> {
+    pub(crate) fn of(watched: &'static [(i32, S)]) -> io::Result<Self> {
         let (woken, wake) = UnixStream::pair()?;
-        woken.set_nonblocking(true)?;
-        let mut signals = Self { woken, flags: Vec::new() };
+        let numbers = watched.iter().map(|(number, _)| number);
+        let delivery = SignalDelivery::with_pipe(woken, wake, SignalOnly, numbers)?;
+        // The last handle would remove the handlers.
+        forget(delivery.handle());
         let mut unblocked = SigSet::empty();
-        for &(number, signal) in watched {
+        for &(number, _) in watched {
             unblocked.add(number.try_into()?);
-            let flag = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(number, Arc::clone(&flag))?;
-            signal_hook::low_level::pipe::register(number, wake.try_clone()?)?;
-            signals.flags.push((signal, flag));
         }
         // The parent may have blocked them. Threads that start later inherit this mask.
         unblocked.thread_unblock()?;
-        Ok(signals)
+        Ok(Self { delivery, watched })
     }
 
     /// The descriptor to poll for reading.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.woken.as_fd()
+        self.delivery.get_read().as_fd()
     }
 
     /// Returns the signals since the last call.
     pub fn take(&mut self) -> Vec<S> {
-        let mut bytes = [0; 64];
-        // The bytes first, then the flags: a signal in between is seen at the next call.
-        while self.woken.read(&mut bytes).is_ok_and(|length| length == bytes.len()) {}
-        let raised = |(_, flag): &&(S, Arc<AtomicBool>)| flag.swap(false, Ordering::SeqCst);
-        self.flags.iter().filter(raised).map(|(signal, _)| *signal).collect()
+        let raised: Vec<_> = self.delivery.pending().collect();
+        let is_raised = |(number, _): &&(i32, S)| raised.contains(number);
+        self.watched.iter().filter(is_raised).map(|(_, signal)| *signal).collect()
     }
 }
