@@ -371,10 +371,29 @@ fn renumber(
         allow(removed, Errno::EADDRNOTAVAIL).map_err(failed(Step::RemoveAddress(old.local)))?;
     }
     if let Some(new) = wanted {
-        kernel.add_address(interface, new).map_err(failed(Step::AddAddress(new.local)))?;
+        check_unused(kernel, interface, new)?;
+        kernel.add_address(interface, new).map_err(failed(Step::AddAddress(new)))?;
         *added = wanted;
     }
     Ok(())
+}
+
+/// Checks that no other interface has the local address, and none the remote one. The kernel refuses the local address too,
+/// but leaves a route to the remote one, which outlives the interface.
+fn check_unused(
+    kernel: &mut dyn Kernel,
+    interface: &InterfaceName,
+    inner: Ends<Ipv6Addr>,
+) -> Result<(), Error> {
+    // If the kernel cannot be asked, it will refuse them.
+    let addresses = kernel.ipv6_addresses().unwrap_or_default();
+    let is_taken = |(holder, address): &(InterfaceName, Ipv6Addr)| {
+        *address == inner.remote || (*address == inner.local && holder != interface)
+    };
+    match addresses.into_iter().find(is_taken) {
+        Some((holder, address)) => Err(Error::InnerInUse(holder, address)),
+        None => Ok(()),
+    }
 }
 
 /// Treats `errno`, which means that the change is already made, as success.

@@ -116,7 +116,9 @@ pub trait Kernel {
     fn is_up(&mut self, interface: &InterfaceName) -> Result<bool>;
     /// Sets `IFF_UP`.
     fn bring_up(&mut self, interface: &InterfaceName) -> Result<()>;
-    /// Adds an inner address with its peer, both as /128.
+    /// The IPv6 addresses of this host, each with its interface, those among them that cannot be used yet.
+    fn ipv6_addresses(&mut self) -> Result<Vec<(InterfaceName, Ipv6Addr)>>;
+    /// Adds an inner address with its peer, both as /128. EEXIST: there is a route to one of them.
     fn add_address(&mut self, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()>;
     /// Removes an inner address. EADDRNOTAVAIL: the interface does not have it.
     fn remove_address(&mut self, interface: &InterfaceName, local: Ipv6Addr) -> Result<()>;

@@ -195,6 +195,8 @@ fn a_gif_lives_as_the_program_wants_it() {
 
     kernel.add_address(&gif, inner(1)).expect("an inner address");
     assert!(has_address(&gif, inner(1)));
+    let all = kernel.ipv6_addresses().expect("a list");
+    assert!(all.contains(&(gif.clone(), inner(1).local)), "even while it is checked for duplicates");
     kernel.set_outer_addresses(&gif, outer(2)).expect("other outer addresses");
     assert_eq!(index(&gif), Some(made), "it is still the same interface");
     assert!(has_address(&gif, inner(1)), "and its address stays");

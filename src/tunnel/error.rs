@@ -43,8 +43,8 @@ pub enum Step {
     EnableIpv6,
     #[error("set the interface up")]
     BringUp,
-    #[error("add the address {0}")]
-    AddAddress(Ipv6Addr),
+    #[error("add the address {}", .0.local)]
+    AddAddress(Ends<Ipv6Addr>),
     #[error("remove the address {0}")]
     RemoveAddress(Ipv6Addr),
     #[error("remove the interface")]
@@ -80,10 +80,13 @@ pub enum Error {
     #[error("{gif} already has the outer addresses {1}: find it with ifconfig, and destroy it if it is not needed",
         gif = .0.as_ref().map_or("another gif", |gif| gif.as_str()))]
     PairInUse(Option<InterfaceName>, Ends<Ipv4Addr>),
-    #[error(
-        "another interface has the inner address {1}, wanted for {0}: find it with ifconfig and remove the address"
-    )]
+    #[error("{0} already has the inner address {1}: remove it there if it is not needed")]
     InnerInUse(InterfaceName, Ipv6Addr),
+    #[error(
+        "there already is a route to the inner address {} or {}: find it with netstat -rn6, and delete it if it is not needed",
+        .0.local, .0.remote
+    )]
+    RouteInUse(Ends<Ipv6Addr>),
     #[error("no route to {}, the far end of the tunnel: check this host's IPv4 routes", .0.ip())]
     NoRoute(SocketAddrV4),
     #[error("cannot {0}{on}{advice}", on = on(.1.as_ref()), advice = advice(*.0, .1.as_ref()))]
@@ -102,9 +105,7 @@ impl Error {
             (Step::Bind(local), Errno::EADDRNOTAVAIL, _) => Self::AddressGone(local),
             (Step::Connect(remote), Errno::ENETUNREACH, _) => Self::NoRoute(remote),
             (Step::SetOuterAddresses(outer), Errno::EADDRNOTAVAIL, _) => Self::PairInUse(None, outer),
-            (Step::AddAddress(address), Errno::EEXIST, Some(interface)) => {
-                Self::InnerInUse(interface, address)
-            }
+            (Step::AddAddress(inner), Errno::EEXIST, _) => Self::RouteInUse(inner),
             (step, Errno::EPERM, interface) => Self::NotPermitted(step, interface),
             (step, _, interface) => Self::Refused(step, interface, source),
         }

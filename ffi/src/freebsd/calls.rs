@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
@@ -226,6 +227,15 @@ impl Kernel for FreeBsd {
         let since_boot = started.duration().zip(booted.duration());
         let since_boot = since_boot.and_then(|(started, booted)| started.checked_sub(booted));
         since_boot.map(Some).ok_or_else(|| Error::new("sysctl(kern.boottime)", Errno::EBADMSG))
+    }
+
+    fn ipv6_addresses(&mut self) -> Result<Vec<(InterfaceName, Ipv6Addr)>> {
+        let all = getifaddrs().map_err(|cause| Error::new("getifaddrs", cause))?;
+        let ipv6 = |entry: InterfaceAddress| {
+            let address = entry.address?.as_sockaddr_in6()?.ip();
+            Some((InterfaceName::new(&entry.interface_name)?, address))
+        };
+        Ok(all.filter_map(ipv6).collect())
     }
 
     /// Nothing is sent from this socket, so that the option has no effect. A bind(2) would take a new socket each time.

@@ -233,8 +233,15 @@ impl Interfaces {
         Ok(())
     }
 
+    /// All addresses, each with its interface.
+    pub(super) fn addresses(&self) -> Vec<(InterfaceName, Ipv6Addr)> {
+        let of =
+            |each: &Interface| each.addresses.iter().map(|inner| (each.name.clone(), inner.local)).collect();
+        self.all.iter().flat_map(|each| -> Vec<_> { of(each) }).collect()
+    }
+
     pub(super) fn has(&self, address: Ipv6Addr) -> bool {
-        self.all.iter().flat_map(|each| &each.addresses).any(|inner| inner.local == address)
+        self.addresses().iter().any(|(_, each)| *each == address)
     }
 
     /// An address that exists already gets the new peer.

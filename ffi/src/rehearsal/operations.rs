@@ -171,6 +171,10 @@ impl Kernel for Rehearsal {
         })
     }
 
+    fn ipv6_addresses(&mut self) -> Result<Vec<(InterfaceName, Ipv6Addr)>> {
+        self.state().look("getifaddrs", |kernel| Ok(kernel.interfaces.addresses()))
+    }
+
     fn check_address(&mut self, address: Ipv4Addr) -> Result<()> {
         self.state().look("setsockopt(IP_MULTICAST_IF)", |kernel| {
             if kernel.foreign.contains(&address) { Err(Errno::EADDRNOTAVAIL) } else { Ok(()) }

@@ -139,9 +139,12 @@ impl Host {
         Process::start(self.inside(Command::new("sh").args(["-c", &format!("exec {command}")])))
     }
 
-    /// What the kernel has of the things that a client or a broker's script makes: interfaces, nodes, sockets.
+    /// What the kernel has of the things that a client or a broker's script makes: interfaces, nodes, sockets, routes.
     pub fn traces(&self) -> String {
-        self.run("ifconfig -l; ngctl list | grep -e iface -e ksocket || :; netstat -an -p udp")
+        self.run(
+            "ifconfig -l; ngctl list | grep -e iface -e ksocket || :; netstat -an -p udp
+             netstat -rn -f inet6 | awk '{ print $1, $2 }'",
+        )
     }
 
     /// Waits until an IPv6 address answers.
