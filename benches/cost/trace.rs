@@ -113,17 +113,32 @@ fn calls(file: &str) -> Vec<Call> {
     for line in String::from_utf8_lossy(&dump).lines() {
         // A pid, the program, what this line is about, and that.
         let words: Vec<_> = line.split_whitespace().collect();
-        match (&words[..], calls.last_mut()) {
-            ([_, _, "CALL", call, ..], _) => {
+        match &words[..] {
+            [_, _, "CALL", call, ..] => {
                 let (name, text) = call.split_once('(').unwrap_or((call, ""));
-                calls.push(Call { name: name.to_owned(), text: text.to_owned(), returned: None });
+                calls.push(Call { name: plain(name), text: text.to_owned(), returned: None });
             }
-            ([_, _, "RET", _, value, ..], Some(call)) => call.returned = returned(value),
-            (_, Some(call)) => call.text += line,
-            _ => {}
+            // Another thread may have made a call in between.
+            [_, _, "RET", name, value, ..] => {
+                let mut calls = calls.iter_mut().rev();
+                if let Some(call) = calls.find(|call| call.name == plain(name)) {
+                    call.returned = returned(value);
+                }
+            }
+            _ => {
+                if let Some(call) = calls.last_mut() {
+                    call.text += line;
+                }
+            }
         }
     }
     calls
+}
+
+/// A call's name, without the underscores that some releases put before some.
+#[cfg(target_os = "freebsd")]
+fn plain(name: &str) -> String {
+    name.trim_start_matches('_').to_owned()
 }
 
 /// A number in decimal and hexadecimal, or the word for an execve(2) that has succeeded.

@@ -36,7 +36,8 @@ fn report_calls(report: &mut Report, name: &str, calls: &[Call], goal: usize) {
     let until_ping =
         calls.iter().skip_while(|call| !call.has("+OK 127.")).skip(1).take_while(|call| !call.has("ping"));
     let calls: Vec<_> = until_ping.map(|call| &call.name[..]).collect();
-    let of_kernel = |name: &&&str| ["ioctl", "sendto", "recvfrom", "socket", "kldload"].contains(*name);
+    let of_kernel =
+        |name: &&&str| ["ioctl", "sendto", "recvfrom", "socket", "sysctl", "kldload"].contains(*name);
     let of_kernel = calls.iter().filter(of_kernel).count();
     report.at_most(&format!("kernel calls from the grant to a {name}"), of_kernel, goal, "calls");
     note("  all system calls in that time", calls.join(" "));
