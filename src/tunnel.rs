@@ -237,6 +237,15 @@ impl<'k> Tunnel<'k> {
     pub fn check_free(&mut self, local: Ipv4Addr, server: Ipv4Addr) -> Result<(), Error> {
         // Under its new name, an interface that others renamed would seem to be theirs.
         self.find_again();
+        self.find_holder(local, server).or_else(|_| {
+            // Whoever has it may have been killed since the start.
+            self.remove_leftovers();
+            self.find_holder(local, server)
+        })
+    }
+
+    /// The error if somebody else has what the tunnel will need.
+    fn find_holder(&mut self, local: Ipv4Addr, server: Ipv4Addr) -> Result<(), Error> {
         self.check_name()?;
         let ours = self.interface().cloned();
         match self.settings.carrier {

@@ -475,6 +475,19 @@ fn a_port_or_a_pair_that_is_taken_is_found_before_the_login() {
 }
 
 #[test]
+fn what_a_process_has_that_is_killed_after_our_start_is_free_at_the_next_login() {
+    for carrier in [GIF, UDP] {
+        let kernel = silent();
+        let mut ours = named_tunnel(&kernel, carrier);
+        forget(named_tunnel(&kernel, carrier), &bare()).expect("a tunnel");
+        assert!(ours.check_free(LOCAL, bare().her).is_err(), "it lives");
+        kernel.restart_process();
+        assert_eq!(ours.check_free(LOCAL, bare().her), Ok(()));
+        assert!(is_empty(&kernel));
+    }
+}
+
+#[test]
 fn an_inner_address_that_this_host_has_is_named_and_not_added() {
     let inner = numbered().inner.expect("a numbered offer");
     for taken in [inner.local, inner.remote] {
