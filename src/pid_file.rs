@@ -1,13 +1,12 @@
 //! The pid file, whose lock keeps a second daemon from starting.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::OFlag;
 
 /// How often to open the pid file if its previous owner keeps removing it.
 const ATTEMPTS: u32 = 10;
@@ -35,7 +34,7 @@ fn pid_of(holder: Option<u32>) -> String {
 #[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
-    file: Flock<File>,
+    file: File,
 }
 
 impl PidFile {
@@ -45,13 +44,13 @@ impl PidFile {
         let failed = |source| PidFileError::Unusable { path: path.to_owned(), source };
         for _ in 0..ATTEMPTS {
             let file = open(path)?;
-            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(file) => file,
-                Err((file, Errno::EWOULDBLOCK)) => {
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
                     return Err(PidFileError::Running { path: path.to_owned(), holder: pid_in(&file) });
                 }
-                Err((_, errno)) => return Err(failed(errno.into())),
-            };
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
             if is_still(&file, path) {
                 if file.metadata().map_err(failed)?.len() > 0 && pid_in(&file).is_none() {
                     return Err(PidFileError::NotAPidFile(path.to_owned()));
@@ -77,8 +76,8 @@ impl PidFile {
 
 /// Whether a process holds the lock on this pid file.
 pub(crate) fn is_held(path: &Path) -> bool {
-    let locked = File::open(path).map(|file| Flock::lock(file, FlockArg::LockSharedNonblock));
-    matches!(locked, Ok(Err((_, Errno::EWOULDBLOCK))))
+    let locked = File::open(path).map(|file| file.try_lock_shared());
+    matches!(locked, Ok(Err(TryLockError::WouldBlock)))
 }
 
 impl AsRawFd for PidFile {
