@@ -32,6 +32,8 @@ pub const GROUP: &str = "dtcpclient";
 
 /// The group that the kernel puts every gif into.
 const GIF_GROUP: &str = "gif";
+/// Every interface is in this group.
+const ALL: &str = "all";
 
 /// The time between two attempts to set an interface up that others set down.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -68,6 +70,8 @@ pub struct Settings {
 #[derive(Debug)]
 struct Live {
     interface: InterfaceName,
+    /// The interface's index, if the kernel has told it.
+    index: Option<u32>,
     /// Marks the interface as this process's own.
     description: String,
     /// The iface node of a UDP tunnel. It keeps the interface's first name when the interface is renamed.
@@ -275,7 +279,9 @@ impl<'k> Tunnel<'k> {
                 (interface.clone(), Some(IfaceNode::Named(interface)))
             }
         };
-        self.live = Some(Live { interface, description, node, raised: None, inner: None, applied: None });
+        let index = self.kernel.index(&interface).ok();
+        self.live =
+            Some(Live { interface, index, description, node, raised: None, inner: None, applied: None });
         Ok(())
     }
 
@@ -329,7 +335,9 @@ impl<'k> Tunnel<'k> {
     fn find_again(&mut self) {
         // Before its description is set, an interface can be known by its name alone.
         let Some(live) = self.live.as_mut().filter(|live| live.applied.is_some()) else { return };
-        if let Some(interface) = identity::find_again(self.kernel, &live.interface, &live.description) {
+        if let Some(interface) =
+            identity::find_again(self.kernel, &live.interface, live.index, &live.description)
+        {
             if interface != live.interface {
                 info!("{} was renamed to {interface}", live.interface);
             }
@@ -345,7 +353,7 @@ impl<'k> Tunnel<'k> {
 /// a group that it is in makes the kernel panic.
 fn check_group(kernel: &mut dyn Kernel, name: &InterfaceName) -> Result<(), Error> {
     let is_group = kernel.group_members(name.as_str()).is_ok_and(|members| !members.is_empty());
-    if is_group || [GROUP, GIF_GROUP, "all"].contains(&name.as_str()) {
+    if is_group || [GROUP, GIF_GROUP, ALL].contains(&name.as_str()) {
         return Err(Error::NameOfGroup(name.clone()));
     }
     Ok(())

@@ -229,7 +229,8 @@ fn an_interface_is_known_by_any_name_and_removed_under_it() {
     play(BOTH, |jails| {
         let before = jails.traces();
         let client = jails.log_in();
-        jails.client.run(&format!("ifconfig {} name wan6", jails.carrier.interface()));
+        let interface = jails.carrier.interface();
+        jails.client.run(&format!("ifconfig {interface} name wan6; ifconfig wan6 description uplink"));
         client.signal(Signal::SIGHUP);
         client.wait_for("updated wan6");
         client.wait_for("IPv6 flows through wan6");

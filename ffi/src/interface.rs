@@ -9,9 +9,9 @@ use zerocopy::FromZeros;
 use crate::abi::ioctl::{Call, Ioctl};
 use crate::abi::numbers::{
     IFF_UP, ND6_IFF_AUTO_LINKLOCAL, ND6_IFF_IFDISABLED, ND6_INFINITE_LIFETIME, SIOCAIFADDR_IN6, SIOCAIFGROUP,
-    SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFIB, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCGIFINFO_IN6, SIOCGIFPDSTADDR,
-    SIOCGIFPSRCADDR, SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU,
-    SIOCSIFNAME, SIOCSIFPHYADDR,
+    SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFIB, SIOCGIFFLAGS, SIOCGIFGMEMB, SIOCGIFINDEX, SIOCGIFINFO_IN6,
+    SIOCGIFPDSTADDR, SIOCGIFPSRCADDR, SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS,
+    SIOCSIFINFO_IN6, SIOCSIFMTU, SIOCSIFNAME, SIOCSIFPHYADDR,
 };
 use crate::abi::{
     IfgReq, IfgroupreqGroup, IfgroupreqMembers, Ifname, Ifreq, IfreqAddr, IfreqBuffer, IfreqFlags,
@@ -59,6 +59,11 @@ pub fn destroy_gif(gif: &InterfaceName) -> Call<Ifreq> {
 pub fn rename(interface: &InterfaceName, name: &InterfaceName) -> Call<Ifreq> {
     let buffer = [name.as_str().as_bytes(), &[0]].concat();
     Call { request: SIOCSIFNAME, argument: Ifreq::new(ifname(interface)), buffer }
+}
+
+/// Gets the index of an interface, in the answer's `number`.
+pub fn index(interface: &InterfaceName) -> Call<IfreqNumber> {
+    Call::new(SIOCGIFINDEX, with_number(interface, 0))
 }
 
 /// Gets the FIB of an interface, a number of setfib(1), in the answer's `number`.

@@ -95,6 +95,10 @@ pub trait Kernel {
     /// ENXIO: there is no such interface; or, in a jail of FreeBSD 13, it is an ng interface with a name like that of a gif.
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()>;
 
+    /// The index of an interface. It keeps it until it is destroyed; then another one may get it. ENXIO: no such interface.
+    fn index(&mut self, interface: &InterfaceName) -> Result<u32>;
+    /// The name of the interface with this index. ENXIO: no such interface.
+    fn name_of(&mut self, index: u32) -> Result<InterfaceName>;
     /// Renames an interface. EEXIST: there is an interface with the new name.
     fn rename(&mut self, interface: &InterfaceName, name: &InterfaceName) -> Result<()>;
     /// The FIB of an interface: the number of a routing table, as in setfib(1).

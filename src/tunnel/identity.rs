@@ -6,7 +6,7 @@ use ffi::errno::Errno;
 use ffi::kernel::{self, Kernel};
 use ffi::name::InterfaceName;
 
-use super::GROUP;
+use super::{ALL, GROUP};
 
 /// A process: its number may be used again, but not with the same start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,34 +47,60 @@ impl Owner {
     }
 }
 
-/// The current name of the interface with the description `ours` and the last known name `was`: others may have renamed
-/// or destroyed it. `None` if it is gone.
+/// The current name of the interface with the description `ours`, the last known name `was`, and this index: others may
+/// have renamed it, described it in another way, or destroyed it. `None` if it is gone.
 ///
 /// If the kernel refuses to answer, the name is assumed to be unchanged.
-pub(super) fn find_again(kernel: &mut dyn Kernel, was: &InterfaceName, ours: &str) -> Option<InterfaceName> {
-    let described = match kernel.description(was) {
+pub(super) fn find_again(
+    kernel: &mut dyn Kernel,
+    was: &InterfaceName,
+    index: Option<u32>,
+    ours: &str,
+) -> Option<InterfaceName> {
+    let is_there = match kernel.description(was) {
         Ok(description) if description == ours => return Some(was.clone()),
-        Ok(description) => Some(description),
-        Err(cause) if cause.errno == Errno::ENXIO => None,
+        Ok(_) => true,
+        Err(cause) if cause.errno == Errno::ENXIO => false,
         Err(_) => return Some(was.clone()),
     };
-    let Ok(members) = kernel.group_members(GROUP) else { return Some(was.clone()) };
-    // An administrator has changed its description; another dtcpclient's interface would name that process.
-    if members.contains(was)
-        && described.as_ref().is_some_and(|description| Owner::read(description).is_none())
-    {
-        return Some(was.clone());
-    }
-    let mut all_answered = true;
-    for member in members {
-        match kernel.description(&member) {
-            Ok(description) if description == ours => return Some(member),
-            Err(cause) if cause.errno != Errno::ENXIO => all_answered = false,
+    let found = match by_index(kernel, index, ours) {
+        Ok(None) => by_description(kernel, ours),
+        found => found,
+    };
+    // If another interface has the old name, it must not be taken for ours.
+    found.unwrap_or_else(|_| (!is_there).then(|| was.clone()))
+}
+
+/// The interface with this index, unless another has got it: if it is not described as ours, it is in our group, and is no
+/// other client's.
+fn by_index(
+    kernel: &mut dyn Kernel,
+    index: Option<u32>,
+    ours: &str,
+) -> kernel::Result<Option<InterfaceName>> {
+    let Some(index) = index else { return Ok(None) };
+    let name = match kernel.name_of(index) {
+        Ok(name) => name,
+        Err(cause) if cause.errno == Errno::ENXIO => return Ok(None),
+        Err(cause) => return Err(cause),
+    };
+    let description = kernel.description(&name)?;
+    let is_ours = description == ours
+        || (Owner::read(&description).is_none() && kernel.group_members(GROUP)?.contains(&name));
+    Ok(is_ours.then_some(name))
+}
+
+/// The interface with this description: its index changes if it is lent to a jail.
+fn by_description(kernel: &mut dyn Kernel, ours: &str) -> kernel::Result<Option<InterfaceName>> {
+    let mut unknown = None;
+    for name in kernel.group_members(ALL)? {
+        match kernel.description(&name) {
+            Ok(description) if description == ours => return Ok(Some(name)),
+            Err(cause) if cause.errno != Errno::ENXIO => unknown = Some(cause),
             _ => {}
         }
     }
-    // If another interface has the old name, it must not be taken for ours.
-    (!all_answered && described.is_none()).then(|| was.clone())
+    unknown.map_or(Ok(None), Err)
 }
 
 #[cfg(test)]

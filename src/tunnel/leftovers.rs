@@ -6,13 +6,14 @@ use ffi::name::InterfaceName;
 use log::{info, warn};
 
 use super::identity::Owner;
-use super::{GROUP, netgraph};
+use super::{ALL, netgraph};
 
-/// Removes the interfaces of our group whose description names a process that does not exist any more. An interface
-/// whose process lives, or that names no process, is never touched. A failure is logged, and does not keep the program
-/// from starting.
+/// Removes the interfaces whose description names a process that does not exist any more. An interface whose process
+/// lives, or that names no process, is never touched. They need not be in our group: the process may have been killed
+/// before, and an interface that was lent to a jail has lost it. A failure is logged, and does not keep the program from
+/// starting.
 pub(super) fn remove(kernel: &mut dyn Kernel) {
-    let members = match kernel.group_members(GROUP) {
+    let members = match kernel.group_members(ALL) {
         Ok(members) => members,
         Err(cause) => return warn!("cannot look for interfaces of killed processes: {cause}"),
     };
@@ -25,6 +26,8 @@ pub(super) fn remove(kernel: &mut dyn Kernel) {
         let pid = owner.pid;
         match remove_one(kernel, &interface) {
             Ok(()) => info!("removed {interface}, left behind by process {pid}"),
+            // Another client that starts has removed it.
+            Err(_) if kernel.description(&interface).is_err_and(|cause| cause.errno == Errno::ENXIO) => {}
             Err(cause) => warn!("cannot remove {interface}, left behind by process {pid}: {cause}"),
         }
     }

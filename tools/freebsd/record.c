@@ -136,6 +136,7 @@ IOCTL(members, inet, SIOCGIFGMEMB, ifgroupreq, ifgr_name,
 IOCTL(set_outer, inet, SIOCSIFPHYADDR, in_aliasreq, ifra_name,
     a.ifra_addr = ipv4(word[2], "0"), a.ifra_dstaddr = ipv4(word[3], "0"))
 IOCTL(set_mtu, inet, SIOCSIFMTU, ifreq, ifr_name, a.ifr_mtu = atoi(word[2]))
+IOCTL(get_index, inet, SIOCGIFINDEX, ifreq, ifr_name)
 IOCTL(get_fib, inet, SIOCGIFFIB, ifreq, ifr_name)
 IOCTL(get_flags, inet, SIOCGIFFLAGS, ifreq, ifr_name)
 IOCTL(set_up, inet, SIOCSIFFLAGS, ifreq, ifr_name,
@@ -302,7 +303,7 @@ static void shut_down(void) { message(NGM_GENERIC_COOKIE, NGM_SHUTDOWN, "", 0); 
 static const struct { const char *name; void (*make)(void); } steps[] = {
 #define	STEP(name) { #name, name }
 	STEP(create), STEP(destroy), STEP(set_name), STEP(set_description), STEP(get_description),
-	STEP(join_group), STEP(members), STEP(set_outer), STEP(set_mtu), STEP(get_fib), STEP(get_flags), STEP(set_up),
+	STEP(join_group), STEP(members), STEP(set_outer), STEP(set_mtu), STEP(get_index), STEP(get_fib), STEP(get_flags), STEP(set_up),
 	STEP(get_nd), STEP(enable_ipv6), STEP(add_address), STEP(remove_address), STEP(get_address_flags),
 	STEP(load_module), STEP(become_nobody), STEP(get_changes), STEP(check_address), STEP(open_netgraph), STEP(close_netgraph),
 	STEP(open_echo), STEP(ping), STEP(get_echo),

@@ -185,6 +185,8 @@ RUN ifconfig gif0 fib 1
 get_fib gif0
 RUN ifconfig gif0 fib 0
 get_fib gif9
+get_index gif0
+get_index gif9
 X
     scene 'gif: renamed'
     "$record" <<X

@@ -93,6 +93,7 @@ ioctls! {
     SIOCSIFFLAGS: IfreqFlags = 0x8020_6910;
     /// Renames an interface.
     SIOCSIFNAME: Ifreq = 0x8020_6928;
+    SIOCGIFINDEX: IfreqNumber = 0xc020_6920;
     /// Gets the FIB of the packets that leave through an interface.
     SIOCGIFFIB: IfreqNumber = 0xc020_695c;
     SIOCSIFDESCR: IfreqBuffer = 0x8020_6929;

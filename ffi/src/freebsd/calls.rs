@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{if_indextoname, if_nametoindex};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 
@@ -120,6 +120,17 @@ impl Kernel for FreeBsd {
 
     fn rename(&mut self, interface: &InterfaceName, name: &InterfaceName) -> Result<()> {
         self.ioctl(interface::rename(interface, name)).map(drop)
+    }
+
+    fn index(&mut self, interface: &InterfaceName) -> Result<u32> {
+        Ok(self.ioctl(interface::index(interface))?.argument.number.cast_unsigned())
+    }
+
+    fn name_of(&mut self, index: u32) -> Result<InterfaceName> {
+        let failed = |cause| Error::new("if_indextoname", cause);
+        let name = if_indextoname(index).map_err(|cause| failed(cause.into()))?;
+        let name = name.to_str().ok().and_then(InterfaceName::new);
+        name.ok_or_else(|| failed(Errno::EBADMSG))
     }
 
     fn fib(&mut self, interface: &InterfaceName) -> Result<i32> {

@@ -43,6 +43,8 @@ impl Kind {
 pub struct Interface {
     /// Its current name.
     pub name: InterfaceName,
+    /// Its index.
+    pub index: u32,
     /// Its first name, which its node keeps.
     pub first_name: InterfaceName,
     /// gif or ng.
@@ -84,8 +86,13 @@ impl Interfaces {
             .map_while(|unit| InterfaceName::new(&format!("{word}{unit}")))
             .find(|name| !is_taken(name))
             .ok_or(Errno::ENXIO)?;
+        // The lowest that is free, as the kernel does it.
+        let index = (1..=u32::MAX)
+            .find(|index| self.all.iter().all(|each| each.index != *index))
+            .ok_or(Errno::ENXIO)?;
         self.all.push(Interface {
             name: name.clone(),
+            index,
             first_name: name.clone(),
             kind,
             description: String::new(),
@@ -217,10 +224,12 @@ impl Interfaces {
         Ok(())
     }
 
-    /// A gif is in the group of its cloner, too.
+    /// Every interface is in the group `all`, and a gif in that of its cloner.
     pub(super) fn members(&self, group: &str) -> Vec<InterfaceName> {
-        let is_member = |each: &&Interface| {
-            each.kind == Kind::Gif && group == "gif" || each.groups.iter().any(|other| other == group)
+        let is_member = |each: &&Interface| match group {
+            "all" => true,
+            "gif" => each.kind == Kind::Gif,
+            _ => each.groups.iter().any(|other| other == group),
         };
         let members = self.all.iter().filter(is_member);
         members.map(|each| each.name.clone()).collect()

@@ -10,8 +10,8 @@ use super::interfaces::Kind;
 use super::{Command, Ksocket, MODULES, Place, Rehearsal, words};
 use crate::abi::numbers::{
     SIOCAIFADDR_IN6, SIOCAIFGROUP, SIOCDIFADDR_IN6, SIOCGIFDESCR, SIOCGIFFIB, SIOCGIFFLAGS, SIOCGIFGMEMB,
-    SIOCGIFPSRCADDR, SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6, SIOCSIFMTU,
-    SIOCSIFNAME, SIOCSIFPHYADDR,
+    SIOCGIFINDEX, SIOCGIFPSRCADDR, SIOCIFCREATE2, SIOCIFDESTROY, SIOCSIFDESCR, SIOCSIFFLAGS, SIOCSIFINFO_IN6,
+    SIOCSIFMTU, SIOCSIFNAME, SIOCSIFPHYADDR,
 };
 use crate::echo::EchoMark;
 use crate::errno::Errno;
@@ -82,6 +82,17 @@ impl Kernel for Rehearsal {
         self.state().change(SIOCSIFNAME.name, |kernel| {
             kernel.interfaces.rename(interface, name)?;
             Ok(((), ifconfig(interface, &[&"name", name])))
+        })
+    }
+
+    fn index(&mut self, interface: &InterfaceName) -> Result<u32> {
+        self.state().look(SIOCGIFINDEX.name, |kernel| Ok(kernel.interfaces.find(interface)?.index))
+    }
+
+    fn name_of(&mut self, index: u32) -> Result<InterfaceName> {
+        self.state().look("if_indextoname", |kernel| {
+            let found = kernel.interfaces.all.iter().find(|each| each.index == index);
+            found.map(|each| each.name.clone()).ok_or(Errno::ENXIO)
         })
     }
 

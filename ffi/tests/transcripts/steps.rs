@@ -183,13 +183,11 @@ impl Replay {
                 let new = InterfaceName::new(new).expect("checked before");
                 step.done(interface::rename(name, &new), kernel.rename(name, &new));
             }
-            ("set_description", [text]) => {
-                let c_text = CString::new(*text).expect("no NUL");
-                match step.set(interface::set_description(name, &c_text)) {
-                    // The administrator has set a limit that the rehearsal does not know of.
-                    Err(Errno::ENAMETOOLONG) => {}
-                    set => step.same(&set, kernel.set_description(name, text)),
-                }
+            ("set_description", [text]) => self.describe(step, name, text),
+            ("get_index", []) => {
+                // The host has others.
+                let got = step.ioctl(interface::index(name)).map(|answer| answer.argument.number > 0);
+                step.same(&got, kernel.index(name).map(|index| index > 0));
             }
             ("get_fib", []) => {
                 let got = step.ioctl(interface::fib(name)).map(|answer| answer.argument.number);
@@ -210,6 +208,15 @@ impl Replay {
                 step.done(interface::set_mtu(name, mtu), kernel.set_mtu(name, mtu));
             }
             _ => self.read(step, call, name, arguments),
+        }
+    }
+
+    fn describe(&mut self, step: &mut Step, name: &InterfaceName, text: &str) {
+        let c_text = CString::new(text).expect("no NUL");
+        match step.set(interface::set_description(name, &c_text)) {
+            // The administrator has set a limit that the rehearsal does not know of.
+            Err(Errno::ENAMETOOLONG) => {}
+            set => step.same(&set, self.kernel.set_description(name, text)),
         }
     }
 
