@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 /// How many requests go out at [`FIRST_INTERVAL`], unless one is answered before.
 const FIRST_COUNT: u16 = 5;
+/// The time between the requests after these: the far end may need a while to make its end.
+const NEXT_INTERVAL: Duration = Duration::from_secs(10);
+/// How many requests go out at these two intervals, the last shortly before [`SILENCE`].
+const EARLY_COUNT: u16 = 10;
 /// How long the tunnel may be silent from its start before a warning.
 pub(crate) const SILENCE: Duration = Duration::from_mins(1);
 /// How long until the warning is repeated, as long as nothing is answered.
@@ -156,8 +160,13 @@ impl Echo {
         }
         let sequence = self.send(false, actions);
         self.outstanding = Some((sequence, now));
-        let first = self.sequence < FIRST_COUNT && !self.flows();
-        self.next = now + if first { FIRST_INTERVAL } else { self.interval };
+        let interval = match self.sequence {
+            _ if self.flows() => self.interval,
+            ..FIRST_COUNT => FIRST_INTERVAL,
+            ..EARLY_COUNT => NEXT_INTERVAL,
+            _ => self.interval,
+        };
+        self.next = now + interval;
     }
 
     fn try_full_size(&mut self, attempts: u32, now: Instant, actions: &mut Vec<EchoAction>) {
@@ -221,6 +230,14 @@ mod tests {
             }
         }
         (log, requests)
+    }
+
+    #[test]
+    fn a_far_end_that_is_made_within_a_minute_is_not_warned_of() {
+        for (made, noticed) in [(3, 3), (6, 14), (50, 54)] {
+            let (log, _) = play(Peer { small: (made, u64::MAX), full_size: true }, 600);
+            assert_eq!(log, [(noticed, EchoAction::Flows(TRIP))], "made after {made} s");
+        }
     }
 
     #[test]
