@@ -114,6 +114,11 @@ impl Echo {
         }
     }
 
+    /// The inner address was added at `now`, and can be used in a moment.
+    pub(crate) fn hasten(&mut self, now: Instant) {
+        self.next = self.next.min(now + 2 * FIRST_INTERVAL);
+    }
+
     /// The instant of the timer has come.
     pub(crate) fn handle_timer(&mut self, now: Instant) -> Vec<EchoAction> {
         let mut actions = Vec::new();
@@ -160,11 +165,12 @@ impl Echo {
         }
         let sequence = self.send(false, actions);
         self.outstanding = Some((sequence, now));
-        let interval = match self.sequence {
-            _ if self.flows() => self.interval,
-            ..FIRST_COUNT => FIRST_INTERVAL,
-            ..EARLY_COUNT => NEXT_INTERVAL,
-            _ => self.interval,
+        let interval = if self.flows() || self.sequence >= EARLY_COUNT {
+            self.interval
+        } else if self.sequence >= FIRST_COUNT {
+            NEXT_INTERVAL
+        } else {
+            FIRST_INTERVAL
         };
         self.next = now + interval;
     }

@@ -5,6 +5,7 @@
 
 mod error;
 mod identity;
+mod inner;
 mod leftovers;
 mod modules;
 mod netgraph;
@@ -18,7 +19,7 @@ use ffi::errno::Errno;
 use ffi::kernel::{self, EchoSocket, Ends, Kernel, Traffic};
 use ffi::name::InterfaceName;
 use ffi::netgraph::IfaceNode;
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 
 use crate::protocol::{DEFAULT_UDP_PORT, Offer};
 use crate::report::chain;
@@ -78,6 +79,8 @@ struct Live {
     node: Option<IfaceNode>,
     /// When the interface was last set up because somebody else had set it down.
     raised: Option<Instant>,
+    /// When the inner address was last added again, or was first found not to be usable.
+    renewed: Option<Instant>,
     /// The inner addresses that this process has added: those it may remove.
     inner: Option<Ends<Ipv6Addr>>,
     /// The connection's local address and the offer that were last applied successfully.
@@ -136,6 +139,31 @@ impl<'k> Tunnel<'k> {
             match self.kernel.bring_up(interface) {
                 Ok(()) => info!("set {interface} up: somebody else had set it down"),
                 Err(cause) => warn!("cannot set {interface} up again: {cause}"),
+            }
+        }
+        true
+    }
+
+    /// Adds the inner address again if it cannot be used: the kernel has found that the far end has it too, or somebody has
+    /// removed it. At most twice a minute, since the kernel checks it each time. Returns whether it was added.
+    pub fn renew_address(&mut self, now: Instant) -> bool {
+        if self.is_usable() {
+            return false;
+        }
+        let Self { kernel, live: Some(Live { interface, inner: Some(inner), renewed, .. }), .. } = self
+        else {
+            return false;
+        };
+        let last = *renewed.get_or_insert(now);
+        if now.duration_since(last) < PATIENCE / 2 {
+            return false;
+        }
+        *renewed = Some(now);
+        match inner::renew(*kernel, interface, *inner) {
+            Ok(()) => debug!("added {} to {interface} again", inner.local),
+            Err(error) => {
+                warn!("{}", chain(&error));
+                return false;
             }
         }
         true
@@ -279,9 +307,16 @@ impl<'k> Tunnel<'k> {
                 (interface.clone(), Some(IfaceNode::Named(interface)))
             }
         };
-        let index = self.kernel.index(&interface).ok();
-        self.live =
-            Some(Live { interface, index, description, node, raised: None, inner: None, applied: None });
+        self.live = Some(Live {
+            interface,
+            index: None,
+            description,
+            node,
+            raised: None,
+            renewed: None,
+            inner: None,
+            applied: None,
+        });
         Ok(())
     }
 
@@ -293,9 +328,10 @@ impl<'k> Tunnel<'k> {
     /// enabled. The inner addresses are last: routes through the tunnel depend on them.
     fn apply(&mut self, local: Ipv4Addr, offer: &Offer) -> Result<(), Error> {
         let Self { kernel, settings, live: Some(live), .. } = self else { return Ok(()) };
-        let Live { interface, description, node, inner, .. } = live;
+        let Live { interface, index, description, node, inner, .. } = live;
         let described = kernel.set_description(interface, description);
         described.map_err(|cause| Error::new(Step::SetDescription, Some(interface), cause))?;
+        *index = kernel.index(interface).ok();
         rename(*kernel, interface, settings.interface.as_ref())?;
         let interface = &*interface;
         let failed = |step| move |cause| Error::new(step, Some(interface), cause);
@@ -316,7 +352,7 @@ impl<'k> Tunnel<'k> {
         kernel.set_mtu(interface, settings.mtu).map_err(failed(Step::SetMtu(settings.mtu)))?;
         kernel.enable_ipv6(interface).map_err(failed(Step::EnableIpv6))?;
         kernel.bring_up(interface).map_err(failed(Step::BringUp))?;
-        renumber(*kernel, interface, inner, offer.inner)
+        inner::renumber(*kernel, interface, inner, offer.inner)
     }
 
     /// Undoes a change that failed.
@@ -373,44 +409,6 @@ fn rename(
         Err(cause) => return Err(Error::new(Step::Rename, Some(interface), cause)),
     }
     Ok(())
-}
-
-/// Removes the inner addresses that this process has added, unless they are still wanted, and adds the wanted ones.
-fn renumber(
-    kernel: &mut dyn Kernel,
-    interface: &InterfaceName,
-    added: &mut Option<Ends<Ipv6Addr>>,
-    wanted: Option<Ends<Ipv6Addr>>,
-) -> Result<(), Error> {
-    let failed = |step| move |cause| Error::new(step, Some(interface), cause);
-    if let Some(old) = added.take_if(|old| Some(*old) != wanted) {
-        let removed = kernel.remove_address(interface, old.local);
-        allow(removed, Errno::EADDRNOTAVAIL).map_err(failed(Step::RemoveAddress(old.local)))?;
-    }
-    if let Some(new) = wanted {
-        check_unused(kernel, interface, new)?;
-        kernel.add_address(interface, new).map_err(failed(Step::AddAddress(new)))?;
-        *added = wanted;
-    }
-    Ok(())
-}
-
-/// Checks that no other interface has the local address, and none the remote one. The kernel refuses the local address too,
-/// but leaves a route to the remote one, which outlives the interface.
-fn check_unused(
-    kernel: &mut dyn Kernel,
-    interface: &InterfaceName,
-    inner: Ends<Ipv6Addr>,
-) -> Result<(), Error> {
-    // If the kernel cannot be asked, it will refuse them.
-    let addresses = kernel.ipv6_addresses().unwrap_or_default();
-    let is_taken = |(holder, address): &(InterfaceName, Ipv6Addr)| {
-        *address == inner.remote || (*address == inner.local && holder != interface)
-    };
-    match addresses.into_iter().find(is_taken) {
-        Some((holder, address)) => Err(Error::InnerInUse(holder, address)),
-        None => Ok(()),
-    }
 }
 
 /// Treats `errno`, which means that the change is already made, as success.

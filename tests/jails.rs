@@ -414,6 +414,27 @@ fn an_inner_address_that_this_host_has_is_named_and_the_tunnel_comes_up_without_
     });
 }
 
+/// The kernel finds a duplicate, and does not look again.
+#[test]
+fn an_inner_address_that_the_far_end_has_too_is_named_and_used_once_the_far_end_gives_it_up() {
+    play(BOTH, |jails| {
+        let interface = jails.carrier.interface();
+        let far_end = |old: &str, new: &str| {
+            jails
+                .server
+                .run(&format!("ifconfig {interface} inet6 {old} -alias; ifconfig {interface} inet6 {new}"));
+        };
+        far_end(SERVER_INNER, CLIENT_INNER);
+        let client = jails.start_client(&["-l", "-t", "host"]);
+        client.wait_for(&format!(
+            "this host cannot use {CLIENT_INNER}: check that the far end does not have it"
+        ));
+        far_end(CLIENT_INNER, &format!("{SERVER_INNER} {CLIENT_INNER} prefixlen 128"));
+        client.wait_for("IPv6 flows");
+        assert_eq!(count(&client, "connected to"), 1);
+    });
+}
+
 #[test]
 fn a_broker_that_is_killed_is_logged_in_to_when_it_is_back() {
     play(BOTH, |mut jails| {

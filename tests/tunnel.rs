@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dtcpclient::options::Options;
 use dtcpclient::protocol::Offer;
@@ -254,6 +254,21 @@ fn few_calls_are_made_from_the_grant_to_the_tunnel() {
         tunnel.bring_up(LOCAL, &numbered()).unwrap();
         assert_eq!(kernel.calls() - before, most, "{carrier:?}");
     }
+}
+
+#[test]
+fn an_inner_address_that_cannot_be_used_is_added_again_but_not_more_than_twice_a_minute() {
+    let (kernel, mut tunnel) = up(GIF, &numbered());
+    let start = Instant::now();
+    for (seconds, there) in [(0, false), (29, false), (30, true), (31, false), (60, true)] {
+        // The far end has it, too, or somebody has removed it.
+        assert!(kernel.meddle(&name("gif0"), |interface| interface.addresses.clear()));
+        assert_eq!(tunnel.renew_address(start + Duration::from_secs(seconds)), there, "after {seconds} s");
+        assert_eq!(tunnel.is_usable(), there, "after {seconds} s");
+    }
+    tunnel.bring_up(LOCAL, &bare()).expect("a tunnel");
+    assert!(!tunnel.renew_address(start + Duration::from_mins(9)));
+    assert!(kernel.interfaces()[0].addresses.is_empty());
 }
 
 #[test]

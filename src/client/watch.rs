@@ -76,13 +76,18 @@ impl Client<'_> {
         }
     }
 
-    fn look_at_tunnel(&mut self, active: Box<Active>, now: Instant) -> Phase {
+    fn look_at_tunnel(&mut self, mut active: Box<Active>, now: Instant) -> Phase {
         let local = active.connection.local;
         if !self.tunnel.host_has(local) {
             return self.end_session(*active, Failure::AddressGone(local), now);
         }
         if active.up.is_some() && !self.tunnel.look(now) {
             return self.leave(*active, Next::Failure(Failure::InterfaceGone), now);
+        }
+        if let Some(up) = active.up.as_mut().filter(|up| !up.echo.flows())
+            && self.tunnel.renew_address(now)
+        {
+            up.echo.hasten(now);
         }
         Phase::Session(active)
     }
@@ -137,8 +142,16 @@ impl Client<'_> {
     }
 
     /// What may be in the way of the tunnel's packets.
-    fn obstacles(&self, up: &Up, local: Ipv4Addr) -> String {
+    fn obstacles(&mut self, up: &Up, local: Ipv4Addr) -> String {
         let her = up.offer.her;
+        if let Some(inner) = up.offer.inner
+            && !self.tunnel.is_usable()
+        {
+            return format!(
+                "this host cannot use {}: check that the far end does not have it, too",
+                inner.local
+            );
+        }
         match (self.plan.tunnel.carrier, up.offer.udp_port) {
             (Carrier::Udp { port }, Some(remote)) => format!(
                 "check that firewalls and NATs pass UDP between {local} port {port} and {her} port {remote}"
