@@ -65,8 +65,9 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 const REFUSAL_WAIT: Duration = Duration::from_mins(5);
 /// The shortest time between two logins that SIGHUP begins, so that a storm of signals does not reach the server.
 const AGAIN_INTERVAL: Duration = Duration::from_millis(250);
-/// How long a tunnel must have been up for the waits to start again with the shortest.
-const HELD: Duration = Duration::from_mins(1);
+/// How long a tunnel must have been up for the waits to start again with the shortest. A server that answers no ping has
+/// half of this time.
+const HELD: Duration = Duration::from_mins(2);
 
 /// The client's task.
 pub struct Plan {

@@ -581,7 +581,7 @@ fn a_client_that_was_stopped_for_an_hour_goes_on_if_the_server_is_still_there() 
 }
 
 #[test]
-fn after_a_tunnel_was_up_for_a_minute_the_next_wait_is_short() {
+fn after_a_tunnel_was_up_for_two_minutes_the_next_wait_is_short() {
     for (held, short) in [(just_before(HELD), false), (HELD, true)] {
         let since = Instant::now();
         let (mut client, phase, _server) = tunneled(&kernel(), since);
