@@ -417,12 +417,9 @@ fn an_inner_address_that_this_host_has_is_named_and_the_tunnel_comes_up_without_
 /// The kernel finds a duplicate, and does not look again.
 #[test]
 fn an_inner_address_that_the_far_end_has_too_is_named_and_used_once_the_far_end_gives_it_up() {
-    play(BOTH, |jails| {
-        let interface = jails.carrier.interface();
+    play(&[Carrier::Gif], |jails| {
         let far_end = |old: &str, new: &str| {
-            jails
-                .server
-                .run(&format!("ifconfig {interface} inet6 {old} -alias; ifconfig {interface} inet6 {new}"));
+            jails.server.run(&format!("ifconfig gif0 inet6 {old} -alias; ifconfig gif0 inet6 {new}"));
         };
         far_end(SERVER_INNER, CLIENT_INNER);
         let client = jails.start_client(&["-l", "-t", "host"]);

@@ -245,12 +245,17 @@ fn an_interface_is_renamed_unless_another_has_the_name_and_its_fib_is_told() {
         assert_eq!(errno(kernel.rename(interface, &name("lo0"))), Errno::EEXIST);
         for (from, to) in [(&**interface, &ours), (&ours, &longest), (&longest, &**interface)] {
             kernel.rename(from, to).expect("a new name");
-            assert_eq!((index(from), index(to)), (None, Some(made)));
+            assert_eq!((index(from), kernel.index(to)), (None, Ok(made)));
+            assert_eq!(kernel.name_of(made).as_ref(), Ok(to));
             assert_eq!(errno(kernel.rename(from, &ours)), Errno::ENXIO);
         }
         assert_eq!(kernel.fib(interface), Ok(0));
         assert_eq!(errno(kernel.fib(&ours)), Errno::ENXIO);
+        assert_eq!(errno(kernel.index(&ours)), Errno::ENXIO);
     }
+    let made = index(&gif).expect("it exists");
+    drop(gif);
+    assert_eq!(errno(kernel.name_of(made)), Errno::ENXIO);
 }
 
 /// Sets every property, as each login does. `joins`: the interface is not in the group yet.

@@ -129,8 +129,9 @@ impl Kernel for FreeBsd {
     fn name_of(&mut self, index: u32) -> Result<InterfaceName> {
         let failed = |cause| Error::new("if_indextoname", cause);
         let name = if_indextoname(index).map_err(|cause| failed(cause.into()))?;
+        // nix returns an empty name if there is none.
         let name = name.to_str().ok().and_then(InterfaceName::new);
-        name.ok_or_else(|| failed(Errno::EBADMSG))
+        name.ok_or_else(|| failed(Errno::ENXIO))
     }
 
     fn fib(&mut self, interface: &InterfaceName) -> Result<i32> {
