@@ -170,6 +170,7 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use nix::sys::socket::Backlog;
     use tempfile::TempDir;
 
     use super::*;
@@ -238,9 +239,17 @@ mod tests {
     #[test]
     fn if_too_many_others_wait_the_client_is_not_taken_to_be_gone() {
         let (_directory, path) = place();
-        let _socket = StatusSocket::open(&path).unwrap();
+        let status_socket = StatusSocket::open(&path).unwrap();
+        socket::listen(&status_socket.listener, Backlog::new(1).unwrap()).unwrap();
         let _lock = PidFile::lock(&path.with_extension("pid")).unwrap();
-        let _waiting: Vec<_> = std::iter::from_fn(|| connect(&path).ok()).collect();
+        let mut waiting = Vec::new();
+        let refused = loop {
+            match connect(&path) {
+                Ok(stream) => waiting.push(stream),
+                Err(error) => break error.kind(),
+            }
+        };
+        assert!(matches!(refused, ErrorKind::WouldBlock | ErrorKind::ConnectionRefused), "{refused}");
         let answer = ask_at(&path);
         assert!(matches!(answer, Err(StatusError::Deaf(_) | StatusError::NoAnswer { .. })), "{answer:?}");
     }

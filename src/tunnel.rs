@@ -79,7 +79,7 @@ struct Live {
     node: Option<IfaceNode>,
     /// When the interface was last set up because somebody else had set it down.
     raised: Option<Instant>,
-    /// When the inner address was last added again, or was first found not to be usable.
+    /// Since the last login: when the inner address was last added again, or was first found not to be usable.
     renewed: Option<Instant>,
     /// The inner addresses that this process has added: those it may remove.
     inner: Option<Ends<Ipv6Addr>>,
@@ -124,6 +124,7 @@ impl<'k> Tunnel<'k> {
             let verb = if before.is_some() { "updated" } else { "made" };
             info!("{verb} {}, a tunnel to {}", live.interface, offer.her);
             live.applied = Some((local, offer.clone()));
+            live.renewed = None;
         }
         Ok(())
     }
@@ -145,7 +146,7 @@ impl<'k> Tunnel<'k> {
     }
 
     /// Adds the inner address again if it cannot be used: the kernel has found that the far end has it too, or somebody has
-    /// removed it. At most twice a minute, since the kernel checks it each time. Returns whether it was added.
+    /// removed it. At most twice a minute, since the kernel checks it each time. Returns whether this was tried.
     pub fn renew_address(&mut self, now: Instant) -> bool {
         if self.is_usable() {
             return false;
@@ -161,10 +162,7 @@ impl<'k> Tunnel<'k> {
         *renewed = Some(now);
         match inner::renew(*kernel, interface, *inner) {
             Ok(()) => debug!("added {} to {interface} again", inner.local),
-            Err(error) => {
-                warn!("{}", chain(&error));
-                return false;
-            }
+            Err(error) => debug!("cannot add {} to {interface} again: {}", inner.local, chain(&error)),
         }
         true
     }
@@ -175,7 +173,7 @@ impl<'k> Tunnel<'k> {
         self.kernel.fib(&live.interface).ok()
     }
 
-    /// Whether this host has an IPv4 address. If the kernel cannot be asked, it is taken to.
+    /// Whether this host has this IPv4 address. If the kernel cannot be asked, it is taken to.
     pub fn host_has(&mut self, address: Ipv4Addr) -> bool {
         let checked = self.kernel.check_address(address);
         !checked.is_err_and(|cause| cause.errno == Errno::EADDRNOTAVAIL)
@@ -269,15 +267,8 @@ impl<'k> Tunnel<'k> {
     pub fn check_free(&mut self, local: Ipv4Addr, server: Ipv4Addr) -> Result<(), Error> {
         // Under its new name, an interface that others renamed would seem to be theirs.
         self.find_again();
-        self.find_holder(local, server).or_else(|_| {
-            // Whoever has it may have been killed since the start.
-            self.remove_leftovers();
-            self.find_holder(local, server)
-        })
-    }
-
-    /// The error if somebody else has what the tunnel will need.
-    fn find_holder(&mut self, local: Ipv4Addr, server: Ipv4Addr) -> Result<(), Error> {
+        // Whoever has it may have been killed since the start.
+        self.remove_leftovers();
         self.check_name()?;
         let ours = self.interface().cloned();
         match self.settings.carrier {

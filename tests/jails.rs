@@ -423,9 +423,7 @@ fn an_inner_address_that_the_far_end_has_too_is_named_and_used_once_the_far_end_
         };
         far_end(SERVER_INNER, CLIENT_INNER);
         let client = jails.start_client(&["-l", "-t", "host"]);
-        client.wait_for(&format!(
-            "this host cannot use {CLIENT_INNER}: check that the far end does not have it"
-        ));
+        client.wait_for(&format!("this host cannot use {CLIENT_INNER}: check that the interface has it"));
         far_end(CLIENT_INNER, &format!("{SERVER_INNER} {CLIENT_INNER} prefixlen 128"));
         client.wait_for("IPv6 flows");
         assert_eq!(count(&client, "connected to"), 1);

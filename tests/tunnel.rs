@@ -266,6 +266,9 @@ fn an_inner_address_that_cannot_be_used_is_added_again_but_not_more_than_twice_a
         assert_eq!(tunnel.renew_address(start + Duration::from_secs(seconds)), there, "after {seconds} s");
         assert_eq!(tunnel.is_usable(), there, "after {seconds} s");
     }
+    tunnel.bring_up(LOCAL, &other()).expect("a tunnel");
+    assert!(kernel.meddle(&name("gif0"), |interface| interface.addresses.clear()));
+    assert!(!tunnel.renew_address(start + Duration::from_mins(8)), "the kernel still checks the new one");
     tunnel.bring_up(LOCAL, &bare()).expect("a tunnel");
     assert!(!tunnel.renew_address(start + Duration::from_mins(9)));
     assert!(kernel.interfaces()[0].addresses.is_empty());
@@ -377,7 +380,7 @@ fn if_a_call_fails_a_new_tunnel_fails_cleanly_and_works_the_next_time() {
 
 #[test]
 fn if_a_call_fails_a_live_tunnel_stays_where_it_was_and_can_be_changed_the_next_time() {
-    for (carrier, calls) in [(GIF, 8), (UDP, 12)] {
+    for (carrier, calls) in [(GIF, 9), (UDP, 13)] {
         let mut failures = 0;
         for n in 1..=MANY {
             let (kernel, mut tunnel) = up(carrier, &numbered());
@@ -559,7 +562,7 @@ fn an_interface_that_was_renamed_is_found_and_removed() {
 
 #[test]
 fn a_renamed_interface_is_not_lost_if_the_kernel_fails_once_to_answer() {
-    // Its description, the members of the group, and the member's description.
+    // Its description, the name of its index, and the description there.
     for n in 1..=3 {
         let (kernel, mut tunnel) = up(GIF, &bare());
         assert!(kernel.meddle(&name("gif0"), |interface| interface.name = name("wan6")));
@@ -633,4 +636,16 @@ fn the_interfaces_of_a_killed_run_are_removed_and_no_others() {
     tunnel(&kernel, GIF).remove_leftovers();
     assert_eq!(names(&kernel), [foreign.to_string()]);
     make_and_forget(&kernel, UDP, &bare()).expect("the port is free again");
+}
+
+/// The host has lent it to the jail, in which the host's processes are not seen.
+#[test]
+fn in_a_jail_an_interface_of_the_host_is_left_alone() {
+    let kernel = silent();
+    make_and_forget(&kernel, GIF, &bare()).unwrap();
+    assert!(kernel.meddle(&name("gif0"), |interface| interface.groups.clear()));
+    kernel.restart_process();
+    let kernel = kernel.in_place(Place::VnetJail);
+    tunnel(&kernel, GIF).remove_leftovers();
+    assert_eq!(names(&kernel), ["gif0"]);
 }

@@ -95,7 +95,7 @@ pub trait Kernel {
     /// ENXIO: there is no such interface; or, in a jail of FreeBSD 13, it is an ng interface with a name like that of a gif.
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()>;
 
-    /// The index of an interface. It keeps it until it is destroyed; then another one may get it. ENXIO: no such interface.
+    /// The index of an interface. It keeps it until it is destroyed or lent to a jail; then another one may get it. ENXIO: no such interface.
     fn index(&mut self, interface: &InterfaceName) -> Result<u32>;
     /// The name of the interface with this index. ENXIO: no such interface.
     fn name_of(&mut self, index: u32) -> Result<InterfaceName>;
@@ -120,7 +120,7 @@ pub trait Kernel {
     fn is_up(&mut self, interface: &InterfaceName) -> Result<bool>;
     /// Sets `IFF_UP`.
     fn bring_up(&mut self, interface: &InterfaceName) -> Result<()>;
-    /// The IPv6 addresses of this host, each with its interface, those among them that cannot be used yet.
+    /// The IPv6 addresses of this host, each with its interface, including those that cannot be used yet.
     fn ipv6_addresses(&mut self) -> Result<Vec<(InterfaceName, Ipv6Addr)>>;
     /// Adds an inner address with its peer, both as /128. EEXIST: there is a route to one of them.
     fn add_address(&mut self, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<()>;
@@ -136,7 +136,7 @@ pub trait Kernel {
     /// When a process started, in the time since the system did; `None` if there is no process of this number. With the
     /// number it identifies a process: unlike the time of day, it does not change when somebody sets the clock.
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>>;
-    /// Fails with EADDRNOTAVAIL if this host does not have an IPv4 address. Other errors say nothing of it.
+    /// Fails with EADDRNOTAVAIL if this host does not have this IPv4 address. Other errors say nothing of it.
     fn check_address(&mut self, address: Ipv4Addr) -> Result<()>;
     /// Binds a UDP socket to an address and port, and closes it. EADDRNOTAVAIL: this host does not have the address, or it
     /// is an IPv6 address that the kernel still checks for duplicates. EADDRINUSE: another socket has the port.

@@ -415,10 +415,10 @@ fn no_login_is_tried_while_another_gif_has_the_outer_addresses() {
 
 #[test]
 fn a_tunnel_that_the_kernel_refuses_is_never_pinged() {
-    let kernel = kernel();
+    let (kernel, now) = (kernel(), Instant::now());
+    let (mut client, phase, mut server) = in_session(true, kernel.clone(), None, now);
+    // The first is the question when this process started.
     kernel.fail_call(2, Errno::EPERM);
-    let now = Instant::now();
-    let (mut client, phase, mut server) = in_session(true, kernel, None, now);
     server.write_all(&[GREETING, OFFER].concat()).unwrap();
     let phase = step(&mut client, phase, now);
     assert!(matches!(phase, Phase::Leaving(_)));

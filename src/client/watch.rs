@@ -148,7 +148,7 @@ impl Client<'_> {
             && !self.tunnel.is_usable()
         {
             return format!(
-                "this host cannot use {}: check that the far end does not have it, too",
+                "this host cannot use {}: check that the interface has it, and that the far end does not",
                 inner.local
             );
         }

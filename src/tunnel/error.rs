@@ -43,6 +43,8 @@ pub enum Step {
     EnableIpv6,
     #[error("set the interface up")]
     BringUp,
+    #[error("list the addresses of this host")]
+    ListAddresses,
     #[error("add the address {}", .0.local)]
     AddAddress(Ends<Ipv6Addr>),
     #[error("remove the address {0}")]

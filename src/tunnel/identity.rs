@@ -57,18 +57,22 @@ pub(super) fn find_again(
     index: Option<u32>,
     ours: &str,
 ) -> Option<InterfaceName> {
-    let is_there = match kernel.description(was) {
+    let described = match kernel.description(was) {
         Ok(description) if description == ours => return Some(was.clone()),
-        Ok(_) => true,
-        Err(cause) if cause.errno == Errno::ENXIO => false,
+        Ok(description) => Some(description),
+        Err(cause) if cause.errno == Errno::ENXIO => None,
         Err(_) => return Some(was.clone()),
     };
     let found = match by_index(kernel, index, ours) {
         Ok(None) => by_description(kernel, ours),
         found => found,
     };
-    // If another interface has the old name, it must not be taken for ours.
-    found.unwrap_or_else(|_| (!is_there).then(|| was.clone()))
+    found.unwrap_or_else(|_| {
+        // If another interface has the old name, it must not be taken for ours.
+        let is_others = described.is_some_and(|description| Owner::read(&description).is_some())
+            || kernel.index(was).is_ok_and(|other| Some(other) != index);
+        (!is_others).then(|| was.clone())
+    })
 }
 
 /// The interface with this index, unless another has got it: if it is not described as ours, it is in our group, and is no

@@ -19,6 +19,7 @@ pub(super) fn renumber(
         remove(kernel, interface, old)?;
     }
     if let Some(new) = wanted {
+        check_unused(kernel, interface, new)?;
         add(kernel, interface, new)?;
         *added = wanted;
     }
@@ -31,6 +32,7 @@ pub(super) fn renew(
     interface: &InterfaceName,
     inner: Ends<Ipv6Addr>,
 ) -> Result<(), Error> {
+    check_unused(kernel, interface, inner)?;
     remove(kernel, interface, inner)?;
     add(kernel, interface, inner)
 }
@@ -41,7 +43,6 @@ fn remove(kernel: &mut dyn Kernel, interface: &InterfaceName, inner: Ends<Ipv6Ad
 }
 
 fn add(kernel: &mut dyn Kernel, interface: &InterfaceName, inner: Ends<Ipv6Addr>) -> Result<(), Error> {
-    check_unused(kernel, interface, inner)?;
     let added = kernel.add_address(interface, inner);
     added.map_err(|cause| Error::new(Step::AddAddress(inner), Some(interface), cause))
 }
@@ -53,8 +54,8 @@ fn check_unused(
     interface: &InterfaceName,
     inner: Ends<Ipv6Addr>,
 ) -> Result<(), Error> {
-    // If the kernel cannot be asked, it will refuse them.
-    let addresses = kernel.ipv6_addresses().unwrap_or_default();
+    let failed = |cause| Error::new(Step::ListAddresses, None, cause);
+    let addresses = kernel.ipv6_addresses().map_err(failed)?;
     let is_taken = |(holder, address): &(InterfaceName, Ipv6Addr)| {
         *address == inner.remote || (*address == inner.local && holder != interface)
     };

@@ -6,14 +6,18 @@ use ffi::name::InterfaceName;
 use log::{info, warn};
 
 use super::identity::Owner;
-use super::{ALL, netgraph};
+use super::{ALL, GROUP, netgraph};
+
+/// The number of init(8), which every process outside of jails sees.
+const INIT: u32 = 1;
 
 /// Removes the interfaces whose description names a process that does not exist any more. An interface whose process
-/// lives, or that names no process, is never touched. They need not be in our group: the process may have been killed
-/// before, and an interface that was lent to a jail has lost it. A failure is logged, and does not keep the program from
-/// starting.
+/// lives, or that names no process, is never touched. On a host, they need not be in our group: the process may have been
+/// killed before it joined, and an interface that was lent to a jail has lost its groups. In a jail, such an interface may
+/// be the host's, whose processes are not seen there. A failure is logged only.
 pub(super) fn remove(kernel: &mut dyn Kernel) {
-    let members = match kernel.group_members(ALL) {
+    let is_jailed = kernel.process_start(INIT) == Ok(None);
+    let members = match kernel.group_members(if is_jailed { GROUP } else { ALL }) {
         Ok(members) => members,
         Err(cause) => return warn!("cannot look for interfaces of killed processes: {cause}"),
     };

@@ -129,9 +129,12 @@ impl Kernel for FreeBsd {
     fn name_of(&mut self, index: u32) -> Result<InterfaceName> {
         let failed = |cause| Error::new("if_indextoname", cause);
         let name = if_indextoname(index).map_err(|cause| failed(cause.into()))?;
-        // nix returns an empty name if there is none.
+        // nix does not notice a failure, and returns an empty name.
+        if name.is_empty() {
+            return Err(failed(nix::errno::Errno::last().into()));
+        }
         let name = name.to_str().ok().and_then(InterfaceName::new);
-        name.ok_or_else(|| failed(Errno::ENXIO))
+        name.ok_or_else(|| failed(Errno::EBADMSG))
     }
 
     fn fib(&mut self, interface: &InterfaceName) -> Result<i32> {

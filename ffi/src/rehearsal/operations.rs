@@ -178,7 +178,8 @@ impl Kernel for Rehearsal {
 
     fn process_start(&mut self, pid: u32) -> Result<Option<Duration>> {
         self.state().look("sysctl(kern.proc.pid)", |kernel| {
-            Ok((pid == std::process::id()).then_some(kernel.process_start))
+            let is_seen = pid == std::process::id() || (pid == 1 && kernel.place == Place::Root);
+            Ok(is_seen.then_some(kernel.process_start))
         })
     }
 
