@@ -420,6 +420,9 @@ fn an_inner_address_that_the_far_end_has_too_is_named_and_used_once_the_far_end_
     play(&[Carrier::Gif], |jails| {
         let far_end = |old: &str, new: &str| {
             jails.server.run(&format!("ifconfig gif0 inet6 {old} -alias; ifconfig gif0 inet6 {new}"));
+            // If both ends check it at the same time, either of them may find the duplicate.
+            let is_checked = || !jails.server.run("ifconfig gif0").contains("tentative");
+            wait_until("the address to be checked", || is_checked().then_some(()));
         };
         far_end(SERVER_INNER, CLIENT_INNER);
         let client = jails.start_client(&["-l", "-t", "host"]);
