@@ -243,14 +243,12 @@ impl Interfaces {
     }
 
     /// All addresses, each with its interface.
-    pub(super) fn addresses(&self) -> Vec<(InterfaceName, Ipv6Addr)> {
-        let of =
-            |each: &Interface| each.addresses.iter().map(|inner| (each.name.clone(), inner.local)).collect();
-        self.all.iter().flat_map(|each| -> Vec<_> { of(each) }).collect()
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (&InterfaceName, Ipv6Addr)> {
+        self.all.iter().flat_map(|each| each.addresses.iter().map(|inner| (&each.name, inner.local)))
     }
 
     pub(super) fn has(&self, address: Ipv6Addr) -> bool {
-        self.addresses().iter().any(|(_, each)| *each == address)
+        self.addresses().any(|(_, each)| each == address)
     }
 
     /// An address that exists already gets the new peer.

@@ -184,7 +184,10 @@ impl Kernel for Rehearsal {
     }
 
     fn ipv6_addresses(&mut self) -> Result<Vec<(InterfaceName, Ipv6Addr)>> {
-        self.state().look("getifaddrs", |kernel| Ok(kernel.interfaces.addresses()))
+        self.state().look("getifaddrs", |kernel| {
+            let all = kernel.interfaces.addresses();
+            Ok(all.map(|(name, address)| (name.clone(), address)).collect())
+        })
     }
 
     fn check_address(&mut self, address: Ipv4Addr) -> Result<()> {
