@@ -71,7 +71,7 @@ pub struct Settings {
 #[derive(Debug)]
 struct Live {
     interface: InterfaceName,
-    /// The interface's index, if the kernel has told it.
+    /// The interface's index, unless the kernel could not be asked.
     index: Option<u32>,
     /// Marks the interface as this process's own.
     description: String,
@@ -167,7 +167,7 @@ impl<'k> Tunnel<'k> {
         true
     }
 
-    /// The FIB of the tunnel's interface, if there is one and the kernel tells.
+    /// The FIB of the tunnel's interface, if there is one and the kernel can be asked.
     pub fn fib(&mut self) -> Option<i32> {
         let live = self.live.as_ref()?;
         self.kernel.fib(&live.interface).ok()

@@ -1,4 +1,4 @@
-//! The daemon: what the command that starts it waits for, and the status that it tells.
+//! The daemon: what the command that starts it waits for, and the status that it answers with.
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -132,7 +132,7 @@ fn furnish(jails: &Jails, host: &str) -> String {
     root
 }
 
-/// A command of the document, in these directories. The client cannot know them, and is told.
+/// A command of the document, in these directories, whose paths the client gets as options.
 fn furnished(command: &str, root: &str, carrier: Carrier) -> String {
     let client = format!(
         "{root}/sbin/dtcpclient {} --auth-file {root}/etc/dtcpclient.auth -s {root}/etc/dtcpclient.script \

@@ -95,7 +95,8 @@ pub trait Kernel {
     /// ENXIO: there is no such interface; or, in a jail of FreeBSD 13, it is an ng interface with a name like that of a gif.
     fn destroy_gif(&mut self, gif: &InterfaceName) -> Result<()>;
 
-    /// The index of an interface. It keeps it until it is destroyed or lent to a jail; then another one may get it. ENXIO: no such interface.
+    /// The index of an interface, which the interface has until it is destroyed or lent to a jail. Then another interface
+    /// may get it. ENXIO: no such interface.
     fn index(&mut self, interface: &InterfaceName) -> Result<u32>;
     /// The name of the interface with this index. ENXIO: no such interface.
     fn name_of(&mut self, index: u32) -> Result<InterfaceName>;

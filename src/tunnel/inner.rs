@@ -26,7 +26,7 @@ pub(super) fn renumber(
     Ok(())
 }
 
-/// Adds inner addresses anew, so that the kernel checks them for duplicates again.
+/// Removes inner addresses and adds them again, so that the kernel checks them for duplicates again.
 pub(super) fn renew(
     kernel: &mut dyn Kernel,
     interface: &InterfaceName,

@@ -56,7 +56,7 @@ impl EchoSocket for RawEchoSocket {
         let request = self.mark.request(sequence, size);
         let address = match peer {
             Some(peer) => Ok(SocketAddrV6::new(peer, 0, 0, 0)),
-            // All links have these nodes: the index tells which.
+            // Every link has these nodes. The index selects the link.
             None => if_nametoindex(via.as_str()).map(|index| SocketAddrV6::new(ALL_NODES, 0, 0, index)),
         };
         let sent = address.map_err(io::Error::from).and_then(|to| self.socket.send_to(&request, to));
